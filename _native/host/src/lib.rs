@@ -1,1 +1,21 @@
-//! Placeholder.
+//! A single-threaded runtime that a foreign event loop turns through one file descriptor.
+//!
+//! The runtime owns an epoll instance. Its descriptor is readable whenever there is work: a ready socket, a due timer
+//! or a wake-up from another thread. The foreign loop then calls [`Host::turn`], which handles every ready socket in
+//! one batch and returns. Nothing here blocks, and nothing here knows Python or HTTP.
+
+mod clock;
+mod executor;
+mod host;
+mod io;
+mod listener;
+mod readiness;
+mod timer;
+mod timerfd;
+
+pub use clock::{Clock, SystemClock};
+pub use executor::RemoteWaker;
+pub use host::{Host, HostError, TurnBudget, TurnReport};
+pub use io::TcpIo;
+pub use listener::ListenerIo;
+pub use timer::Timer;

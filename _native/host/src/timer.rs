@@ -1,0 +1,138 @@
+//! Timers for many tasks whose deadlines mostly move forward.
+//!
+//! A connection moves its deadline with every request but hardly ever reaches it. So a [`Timer`] only notes its
+//! deadline; the entry in the wheel stays where it is and moves itself when it comes up too early.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+
+use crate::host::Host;
+
+/// Length of a tick: 2^23 ns, about 8.4 ms. Timeouts are milliseconds to hours; a finer grain only costs wake-ups.
+const TICK_SHIFT: u32 = 23;
+
+#[derive(Default)]
+struct State {
+    /// Deadline in ticks, 0 when there is none.
+    deadline: Cell<u64>,
+    /// Tick of the entry in the wheel that belongs to this timer, 0 when there is none.
+    scheduled: Cell<u64>,
+    waker: RefCell<Option<Waker>>,
+}
+
+/// Entries by tick.
+#[derive(Default)]
+pub(crate) struct Wheel {
+    slots: BTreeMap<u64, Vec<Rc<State>>>,
+}
+
+impl Wheel {
+    fn insert(&mut self, state: &Rc<State>, tick: u64) {
+        state.scheduled.set(tick);
+        self.slots.entry(tick).or_default().push(Rc::clone(state));
+    }
+
+    /// The earliest entry in nanoseconds. The timer behind it may have moved: then the turn is short.
+    pub(crate) fn earliest_ns(&self) -> Option<u64> {
+        self.slots
+            .first_key_value()
+            .map(|(tick, _)| tick << TICK_SHIFT)
+    }
+
+    /// Collects the wakers of every timer that is due at `now_ns`.
+    pub(crate) fn expire(&mut self, now_ns: u64, woken: &mut Vec<Waker>) {
+        let now = now_ns >> TICK_SHIFT;
+        while let Some(slot) = self.slots.first_entry() {
+            let tick = *slot.key();
+            if tick > now {
+                break;
+            }
+            for state in slot.remove() {
+                if state.scheduled.get() != tick {
+                    continue;
+                }
+                state.scheduled.set(0);
+                match state.deadline.get() {
+                    0 => {}
+                    later if later > now => self.insert(&state, later),
+                    _ => woken.extend(state.waker.borrow_mut().take()),
+                }
+            }
+        }
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.slots.clear();
+    }
+}
+
+/// One deadline of one task.
+pub struct Timer {
+    host: Host,
+    state: Rc<State>,
+}
+
+impl Timer {
+    /// A timer without a deadline.
+    pub fn new(host: &Host) -> Self {
+        Self {
+            host: host.clone(),
+            state: Rc::default(),
+        }
+    }
+
+    /// Sets the deadline to an absolute monotonic time in nanoseconds, rounded up to the next tick.
+    pub fn set(&self, at_ns: u64) {
+        let tick = (at_ns >> TICK_SHIFT) + 1;
+        self.state.deadline.set(tick);
+        let scheduled = self.state.scheduled.get();
+        if scheduled == 0 || tick < scheduled {
+            self.host.wheel().borrow_mut().insert(&self.state, tick);
+        }
+    }
+
+    /// Removes the deadline.
+    pub fn clear(&self) {
+        self.state.deadline.set(0);
+    }
+
+    /// Whether the deadline has passed. Never true without one. Does not register the task.
+    pub fn is_expired(&self) -> bool {
+        let deadline = self.state.deadline.get();
+        deadline != 0 && deadline <= self.host.now_ns() >> TICK_SHIFT
+    }
+
+    /// Ready once the deadline has passed; never without a deadline.
+    pub fn poll_expired(&self, context: &Context<'_>) -> Poll<()> {
+        let deadline = self.state.deadline.get();
+        if deadline == 0 {
+            return Poll::Pending;
+        }
+        if deadline <= self.host.now_ns() >> TICK_SHIFT {
+            return Poll::Ready(());
+        }
+        let mut waker = self.state.waker.borrow_mut();
+        match waker.as_ref() {
+            Some(held) if held.will_wake(context.waker()) => {}
+            _ => *waker = Some(context.waker().clone()),
+        }
+        Poll::Pending
+    }
+
+    /// Waits until an absolute monotonic time in nanoseconds.
+    pub async fn sleep_until(&self, at_ns: u64) {
+        self.set(at_ns);
+        std::future::poll_fn(|context| self.poll_expired(context)).await;
+        self.clear();
+    }
+}
+
+impl Drop for Timer {
+    fn drop(&mut self) {
+        // The entry in the wheel stays until its tick and finds nothing to do.
+        self.clear();
+        self.state.waker.borrow_mut().take();
+    }
+}
