@@ -1,0 +1,1 @@
+"""Values that every other part may use: names, durations, globs and hashes. It imports nothing of the gateway."""

@@ -1,0 +1,130 @@
+"""An immutable set of objects, and what changed between two of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import TYPE_CHECKING, TypeVar, cast
+
+from gateway.base.keys import ObjectKey, kind_group
+from gateway.resources.model import Location, Resource
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from collections.abc import Mapping as Map
+
+    from gateway.diagnostics import Diagnostic
+
+R = TypeVar("R", bound=Resource)
+_NO_LOCATION = Location()
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """The difference of two sets, in the order of the newer set (removals in that of the older one)."""
+
+    added: tuple[Resource, ...] = ()
+    changed: tuple[tuple[Resource, Resource], ...] = ()
+    """Pairs of the older and the newer object."""
+    removed: tuple[Resource, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.added or self.changed or self.removed)
+
+    @property
+    def kinds(self) -> frozenset[type[Resource]]:
+        """The types of all objects that differ."""
+        types = {type(resource) for resource in (*self.added, *self.removed)}
+        return frozenset(types | {type(newer) for _, newer in self.changed})
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ResourceSet:
+    """Objects by key, with a view per type. Build it with :meth:`build`; it never changes.
+
+    Objects that did not change are the very same Python objects in successive sets, and so is the view of a
+    type without changes: ``new.of(Mapping) is old.of(Mapping)``. Compare with ``is``; that is what makes translation
+    incremental and :func:`diff` fast.
+    """
+
+    _by_key: Map[ObjectKey, Resource] = field(default_factory=lambda: MappingProxyType({}))
+    _views: Map[type[Resource], tuple[Resource, ...]] = field(default_factory=lambda: MappingProxyType({}))
+    _locations: Map[ObjectKey, Location] = field(default_factory=lambda: MappingProxyType({}))
+
+    @classmethod
+    def build(
+        cls,
+        resources: Iterable[Resource],
+        locations: Map[ObjectKey, Location] | None = None,
+        previous: ResourceSet | None = None,
+    ) -> ResourceSet:
+        """Collect objects; of several with one key the first stays. Views are shared with ``previous`` where equal."""
+        by_key: dict[ObjectKey, Resource] = {}
+        groups: dict[type[Resource], list[Resource]] = {}
+        for resource in resources:
+            key = resource.key
+            if key not in by_key:
+                by_key[key] = resource
+                groups.setdefault(type(resource), []).append(resource)
+        views: dict[type[Resource], tuple[Resource, ...]] = {}
+        for kind, members in groups.items():
+            members.sort(key=_name_order)
+            earlier = previous._views.get(kind, ()) if previous is not None else ()
+            views[kind] = earlier if _same_objects(earlier, members) else tuple(members)
+        return cls(by_key, views, locations or {})
+
+    def of(self, kind: type[R]) -> tuple[R, ...]:
+        """All objects of one type, ordered by namespace and name."""
+        return cast("tuple[R, ...]", self._views.get(kind, ()))
+
+    def get(self, kind: type[R], namespace: str, name: str) -> R | None:
+        """One object by type and name, or ``None``."""
+        found = self._by_key.get(ObjectKey(kind_group(kind.KIND, kind.GROUP), namespace, name))
+        return cast("R | None", found)
+
+    def by_key(self, key: ObjectKey) -> Resource | None:
+        """One object by key, or ``None``."""
+        return self._by_key.get(key)
+
+    def location(self, key: ObjectKey) -> Location:
+        """Where an object stands in its file; an empty location for objects of a cluster."""
+        return self._locations.get(key, _NO_LOCATION)
+
+    def locate(self, diagnostic: Diagnostic, key: ObjectKey) -> Diagnostic:
+        """Return the diagnostic with the line of the object with this key."""
+        return diagnostic.at_line(self.location(key).line)
+
+    def __len__(self) -> int:
+        return len(self._by_key)
+
+    def __iter__(self) -> Iterator[Resource]:
+        return iter(self._by_key.values())
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._by_key
+
+
+def diff(old: ResourceSet, new: ResourceSet) -> Changes:
+    """Compare two sets by the identity of their objects; the cost is one dictionary look-up per object."""
+    added: list[Resource] = []
+    changed: list[tuple[Resource, Resource]] = []
+    before = old._by_key
+    for key, newer in new._by_key.items():
+        older = before.get(key)
+        if older is newer:
+            continue
+        if older is None:
+            added.append(newer)
+        else:
+            changed.append((older, newer))
+    after = new._by_key
+    removed = [older for key, older in before.items() if key not in after]
+    return Changes(tuple(added), tuple(changed), tuple(removed))
+
+
+def _name_order(resource: Resource) -> tuple[str, str, str]:
+    return (resource.metadata.namespace, resource.metadata.name, resource.kind)
+
+
+def _same_objects(first: tuple[Resource, ...], second: list[Resource]) -> bool:
+    return len(first) == len(second) and all(a is b for a, b in zip(first, second, strict=True))
