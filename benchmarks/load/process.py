@@ -1,0 +1,120 @@
+"""Programs that a run starts: pinned to a core, waited for, ended."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import os
+import socket
+import ssl
+import subprocess
+import time
+from typing import IO, TYPE_CHECKING
+
+from benchmarks.load import machine
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from benchmarks.load.site import Site
+
+
+class StartError(RuntimeError):
+    """A program that ended or never answered; the text carries the end of its log."""
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def get(port: int, path: str, host: str, tls: bool = False) -> tuple[int, bytes]:
+    """One request on its own connection."""
+    connection: http.client.HTTPConnection
+    if tls:
+        context = ssl._create_unverified_context()  # noqa: S323
+        connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=5, context=context)
+    else:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    with contextlib.closing(connection):
+        connection.request("GET", path, headers={"Host": host})
+        response = connection.getresponse()
+        return response.status, response.read()
+
+
+class Program:
+    """A child on one core, with its whole tree of processes."""
+
+    def __init__(self, command: list[str], core: int, log: Path, environment: dict[str, str] | None = None) -> None:
+        self.log = log
+        self._output: IO[bytes] = log.open("wb")
+        self.started = time.monotonic()
+        self._process = subprocess.Popen(
+            ["taskset", "--cpu-list", str(core), *command],
+            stdin=subprocess.DEVNULL,
+            stdout=self._output,
+            stderr=subprocess.STDOUT,
+            env=os.environ | (environment or {}),
+        )
+
+    def pids(self) -> list[int]:
+        return machine.tree(self._process.pid)
+
+    def wait_for(self, port: int, path: str, host: str, tls: bool = False, timeout: float = 120.0) -> float:
+        """Seconds from the start until a request is answered with 200."""
+        while time.monotonic() < self.started + timeout:
+            if self._process.poll() is not None:
+                raise StartError(f"ended with {self._process.returncode}: {self.tail()}")
+            with contextlib.suppress(OSError, http.client.HTTPException):
+                if get(port, path, host, tls)[0] == 200:
+                    return time.monotonic() - self.started
+            time.sleep(0.01)
+        raise StartError(f"no answer within {timeout:.0f} s: {self.tail()}")
+
+    def tail(self) -> str:
+        return self.log.read_text(errors="replace")[-2000:]
+
+    def stop(self) -> None:
+        self._process.terminate()
+        try:
+            self._process.wait(timeout=15)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._output.close()
+
+
+class Proxy:
+    """A gateway under test: knows how to write its configuration for a site and how it is started."""
+
+    name = ""
+
+    def __init__(self, site: Site, folder: Path, core: int) -> None:
+        self.site = site
+        self.folder = folder / f"{self.name}-{site.name}"
+        self.folder.mkdir()
+        self.port = free_port()
+        command = self.configure()
+        self.program = Program(command, core, self.folder / "log", self.environment())
+
+    @classmethod
+    def version(cls) -> str:
+        """What is measured; empty when it is not installed."""
+        raise NotImplementedError
+
+    def configure(self) -> list[str]:
+        """Write the configuration into ``folder`` and return the command."""
+        raise NotImplementedError
+
+    def environment(self) -> dict[str, str]:
+        return {}
+
+    def ready(self) -> float:
+        """Seconds from the start to the first answer on the last route."""
+        last = self.site.routes[-1]
+        return self.program.wait_for(self.port, last.prefix, last.host, self.site.tls)
+
+    def url(self, path: str) -> str:
+        return f"{'https' if self.site.tls else 'http'}://127.0.0.1:{self.port}{path}"

@@ -1,0 +1,99 @@
+"""Sluice itself: a folder of manifests and one worker."""
+
+from __future__ import annotations
+
+import base64
+import importlib.metadata
+import importlib.util
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from benchmarks.load.process import Proxy, free_port
+from benchmarks.load.site import Route
+
+
+def build_facts() -> dict[str, str]:
+    """How the compiled module was built; a debug build is refused, since its figures would mean nothing."""
+    from gateway import _native
+
+    facts = dict(_native.build_info())
+    if facts.get("profile") != "release":
+        sys.exit(f"the compiled module is a {facts.get('profile')} build: run `make build` first")
+    return facts
+
+
+class Sluice(Proxy):
+    name = "sluice"
+
+    @classmethod
+    def version(cls) -> str:
+        if importlib.util.find_spec("gateway._native") is None:
+            return ""
+        return f"sluice {importlib.metadata.version('sluice-gateway')}"
+
+    def configure(self) -> list[str]:
+        manifests = self.folder / "manifests"
+        manifests.mkdir()
+        write(manifests / "00-edge.yaml", [self.listener(), *self.secret()])
+        for host, routes in self.site.by_host().items():
+            write(manifests / f"{host}.yaml", [self.host(host), *map(self.mapping, routes)])
+        sluice = Path(sys.executable).with_name("sluice")
+        words = [str(sluice), "run", str(manifests), "--workers", "1", "--bind-address", "127.0.0.1"]
+        return [*words, "--admin-address", f"127.0.0.1:{free_port()}", "--log-level", "warning"]
+
+    def listener(self) -> dict[str, Any]:
+        spec = {
+            "port": self.port,
+            "protocol": "HTTPS" if self.site.tls else "HTTP",
+            "securityModel": "XFP",
+            "hostBinding": {"namespace": {"from": "ALL"}},
+        }
+        return resource("Listener", "edge", spec)
+
+    def host(self, name: str) -> dict[str, Any]:
+        spec: dict[str, Any] = {"hostname": name, "requestPolicy": {"insecure": {"action": "Route"}}}
+        if self.site.tls:
+            # The generator names no server, so that the certificate has to be the listener's default.
+            spec |= {"hostname": "*", "tlsSecret": {"name": "edge"}}
+        return resource("Host", name.replace(".", "-"), spec)
+
+    def secret(self) -> list[dict[str, Any]]:
+        if (pair := self.site.certificate) is None:
+            return []
+        files = {"tls.crt": pair.chain, "tls.key": pair.key}
+        data = {name: base64.b64encode(file.read_bytes()).decode() for name, file in files.items()}
+        metadata = {"name": "edge", "namespace": "default"}
+        return [{"apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/tls", "metadata": metadata, "data": data}]
+
+    def mapping(self, route: Route) -> dict[str, Any]:
+        name = f"{route.host}{route.prefix}".replace(".", "-").replace("/", "-").strip("-")
+        spec = {
+            "hostname": route.host,
+            "prefix": route.prefix,
+            "rewrite": route.rewrite,
+            "service": f"127.0.0.1:{self.site.backend}",
+        }
+        return resource("Mapping", name, spec)
+
+    def change(self, route: Route, rewrite: str) -> None:
+        """Replace the file of one host, with another rewrite for one route: atomically, as an editor or a sync does."""
+        routes = [
+            Route(other.host, other.prefix, rewrite) if other == route else other
+            for other in self.site.by_host()[route.host]
+        ]
+        file = self.folder / "manifests" / f"{route.host}.yaml"
+        fresh = self.folder / "fresh.yaml"
+        write(fresh, [self.host(route.host), *map(self.mapping, routes)])
+        fresh.replace(file)
+
+
+def resource(kind: str, name: str, spec: dict[str, Any]) -> dict[str, Any]:
+    metadata = {"name": name, "namespace": "default"}
+    return {"apiVersion": "getambassador.io/v3alpha1", "kind": kind, "metadata": metadata, "spec": spec}
+
+
+def write(file: Path, objects: list[dict[str, Any]]) -> None:
+    """JSON documents are YAML documents too, one line each."""
+    file.write_text("".join(f"---\n{json.dumps(value)}\n" for value in objects))

@@ -1,0 +1,78 @@
+"""The load generator: ``wrk`` with one thread, pinned to its core."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from benchmarks.load.site import Route
+
+UNITS = {"us": 1e-3, "ms": 1.0, "s": 1e3, "m": 6e4}
+
+
+@dataclass(frozen=True)
+class Result:
+    requests: int
+    seconds: float
+    errors: int
+    """Failed connections, reads and writes, timeouts, and answers other than 2xx and 3xx."""
+    p50_ms: float
+    p99_ms: float
+
+
+def command(url: str, host: str, connections: int, seconds: float, core: int, script: Path | None) -> list[str]:
+    words = ["taskset", "--cpu-list", str(core), "wrk", "--threads", "1", "--connections", str(connections)]
+    words += ["--duration", f"{seconds:g}s", "--timeout", "10s", "--latency", "--header", f"Host: {host}"]
+    if script:
+        words += ["--script", str(script)]
+    return [*words, url]
+
+
+def run(url: str, host: str, connections: int, seconds: float, core: int, script: Path | None = None) -> Result:
+    words = command(url, host, connections, seconds, core, script)
+    done = subprocess.run(words, capture_output=True, text=True, check=True, timeout=seconds + 60)
+    return parse(done.stdout)
+
+
+def parse(text: str) -> Result:
+    total = re.search(r"(\d+) requests in ([\d.]+)(us|ms|s|m),", text)
+    if total is None:
+        raise ValueError(f"unexpected output of wrk: {text}")
+    errors = sum(int(count) for line in re.findall(r"Socket errors: (.*)", text) for count in re.findall(r"\d+", line))
+    errors += sum(int(count) for count in re.findall(r"Non-2xx or 3xx responses: (\d+)", text))
+    percentiles = {
+        int(percent): float(value) * UNITS[unit]
+        for percent, value, unit in re.findall(r"^\s+(\d+)%\s+([\d.]+)(us|ms|s|m)$", text, re.MULTILINE)
+    }
+    return Result(
+        requests=int(total[1]),
+        seconds=float(total[2]) * UNITS[total[3]] / 1e3,
+        errors=errors,
+        p50_ms=round(percentiles.get(50, 0.0), 3),
+        p99_ms=round(percentiles.get(99, 0.0), 3),
+    )
+
+
+def script_for_routes(routes: Iterable[Route], file: Path) -> Path:
+    """Every route in turn, in an order without locality (a stride that is coprime with any round number)."""
+    lines = [f'  {{ "{route.host}", "{route.prefix}" }},' for route in routes]
+    file.write_text(
+        "local routes = {\n"
+        + "\n".join(lines)
+        + "\n}\nlocal requests = {}\nlocal at = 0\n"
+        + "function init()\n  for i, route in ipairs(routes) do\n"
+        + '    requests[i] = wrk.format("GET", route[2], { ["Host"] = route[1] })\n  end\nend\n'
+        + "function request()\n  at = (at + 7919) % #requests\n  return requests[at + 1]\nend\n"
+    )
+    return file
+
+
+def script_for_upload(size: int, file: Path) -> Path:
+    file.write_text(f'wrk.method = "POST"\nwrk.body = string.rep("x", {size})\n')
+    return file
