@@ -1,0 +1,209 @@
+//! Rewrites of the path. The query is not part of it and stays with the caller.
+//!
+//! Source: Envoy `prefix_rewrite` (plain text substitution of the matched prefix) and `regex_rewrite` (RE2
+//! `GlobalReplace`). One deliberate deviation: where a prefix without its closing slash is replaced by a value with one
+//! (`/api` by `/`, the default of Emissary), Envoy sends `//x` for `/api/x`; here the slashes at the seam become one,
+//! because `//x` is another resource for most backends and an authority for some.
+
+use regex::bytes::{Regex, RegexBuilder};
+use thiserror::Error;
+
+/// Greatest size of a compiled pattern in bytes.
+const REGEX_SIZE: usize = 1 << 20;
+
+/// The rewritten path is not in normal form: answer 400. Forwarding it would let a backend see another path than the one
+/// that was authorised (`/api../x` with the prefix `/api` taken off is `/../x`).
+#[derive(Debug, Clone, Copy, Error, PartialEq, Eq)]
+#[error("the rewritten path is not in normal form")]
+pub struct NotNormal;
+
+/// Why a rewrite cannot be compiled.
+#[derive(Debug, Error)]
+pub enum RewriteError {
+    /// The pattern is wrong or too large.
+    #[error("the rewrite pattern cannot be used: {0}")]
+    Pattern(#[from] Box<regex::Error>),
+    /// The substitution names a group that the pattern does not have, or has a lone backslash.
+    #[error("the substitution {0:?} is not valid for its pattern")]
+    Substitution(String),
+    /// The value cannot be part of a path.
+    #[error("{0:?} cannot be part of a path")]
+    Value(String),
+}
+
+/// A compiled rewrite.
+#[derive(Debug, Clone)]
+pub enum PathRewrite {
+    /// The matched prefix becomes this.
+    Prefix(Box<[u8]>),
+    /// The whole path becomes this.
+    Full(Box<[u8]>),
+    /// Every match of the pattern becomes the substitution.
+    Regex(RegexRewrite),
+}
+
+/// A pattern and its parsed substitution.
+#[derive(Debug, Clone)]
+pub struct RegexRewrite {
+    pattern: Regex,
+    substitution: Vec<Part>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Part {
+    Text(Vec<u8>),
+    Group(usize),
+}
+
+impl PathRewrite {
+    /// Replace the matched prefix by `value`.
+    pub fn prefix(value: &str) -> Result<Self, RewriteError> {
+        checked(value).map(Self::Prefix)
+    }
+
+    /// Replace the whole path by `value`, which must be a path in normal form.
+    pub fn full(value: &str) -> Result<Self, RewriteError> {
+        let path = checked(value)?;
+        if normal(&path) { Ok(Self::Full(path)) } else { Err(RewriteError::Value(value.to_owned())) }
+    }
+
+    /// Replace every match of `pattern` by `substitution`: `\0` is the match, `\1` to `\9` its groups, `\\` a backslash.
+    pub fn regex(pattern: &str, substitution: &str) -> Result<Self, RewriteError> {
+        let pattern = RegexBuilder::new(pattern).size_limit(REGEX_SIZE).build().map_err(Box::new)?;
+        let wrong = || RewriteError::Substitution(substitution.to_owned());
+        let parts = parse(substitution, pattern.captures_len()).ok_or_else(wrong)?;
+        for part in &parts {
+            if let Part::Text(text) = part
+                && !text.iter().all(|&byte| is_path_byte(byte))
+            {
+                return Err(wrong());
+            }
+        }
+        Ok(Self::Regex(RegexRewrite { pattern, substitution: parts }))
+    }
+
+    /// Append the new path to `out`. `path` is normalised and without query, `matched` the length of the prefix that the
+    /// route matched (used by [`PathRewrite::Prefix`] only).
+    ///
+    /// An empty result is `/`. On error `out` is as it was.
+    pub fn apply(&self, path: &[u8], matched: usize, out: &mut Vec<u8>) -> Result<(), NotNormal> {
+        let start = out.len();
+        match self {
+            Self::Prefix(value) => {
+                out.extend_from_slice(value);
+                let mut rest = path.get(matched..).unwrap_or_default();
+                if value.ends_with(b"/") {
+                    while let Some(after) = rest.strip_prefix(b"/") {
+                        rest = after;
+                    }
+                }
+                out.extend_from_slice(rest);
+            }
+            Self::Full(value) => out.extend_from_slice(value),
+            Self::Regex(rewrite) => rewrite.apply(path, out),
+        }
+        if out.len() == start {
+            out.push(b'/');
+        }
+        if normal(&out[start..]) {
+            return Ok(());
+        }
+        out.truncate(start);
+        Err(NotNormal)
+    }
+}
+
+impl RegexRewrite {
+    fn apply(&self, path: &[u8], out: &mut Vec<u8>) {
+        let mut done = 0;
+        for groups in self.pattern.captures_iter(path) {
+            let Some(whole) = groups.get(0) else { continue };
+            out.extend_from_slice(&path[done..whole.start()]);
+            for part in &self.substitution {
+                match part {
+                    Part::Text(text) => out.extend_from_slice(text),
+                    Part::Group(index) => {
+                        out.extend_from_slice(groups.get(*index).map_or(b"", |group| group.as_bytes()))
+                    }
+                }
+            }
+            done = whole.end();
+        }
+        out.extend_from_slice(&path[done..]);
+    }
+}
+
+/// Parse RE2's rewrite syntax; `groups` counts the whole match as one.
+fn parse(substitution: &str, groups: usize) -> Option<Vec<Part>> {
+    let mut parts = Vec::new();
+    let mut text = Vec::new();
+    let mut bytes = substitution.bytes();
+    while let Some(byte) = bytes.next() {
+        if byte != b'\\' {
+            text.push(byte);
+            continue;
+        }
+        match bytes.next()? {
+            b'\\' => text.push(b'\\'),
+            digit @ b'0'..=b'9' => {
+                let index = usize::from(digit - b'0');
+                if index >= groups {
+                    return None;
+                }
+                if !text.is_empty() {
+                    parts.push(Part::Text(std::mem::take(&mut text)));
+                }
+                parts.push(Part::Group(index));
+            }
+            _ => return None,
+        }
+    }
+    if !text.is_empty() {
+        parts.push(Part::Text(text));
+    }
+    Some(parts)
+}
+
+fn checked(value: &str) -> Result<Box<[u8]>, RewriteError> {
+    if value.bytes().all(is_path_byte) {
+        Ok(value.as_bytes().into())
+    } else {
+        Err(RewriteError::Value(value.to_owned()))
+    }
+}
+
+/// Bytes that a path may have here: visible ASCII without the ones that end a path or that servers read as a slash.
+fn is_path_byte(byte: u8) -> bool {
+    matches!(byte, b'!'..=b'~') && !matches!(byte, b'?' | b'#' | b'\\')
+}
+
+/// Whether a path starts with one slash, has no dot segments (plain or encoded) and no broken percent-encoding. The
+/// codec guarantees it for the path that came; a rewrite can break it.
+#[must_use]
+pub fn normal(path: &[u8]) -> bool {
+    let mut segments = path.split(|&byte| byte == b'/');
+    path.first() == Some(&b'/')
+        && path.get(1) != Some(&b'/')
+        && path.iter().all(|&byte| is_path_byte(byte))
+        && percents_are_whole(path)
+        && !segments.any(is_dot_segment)
+}
+
+fn percents_are_whole(path: &[u8]) -> bool {
+    memchr::memchr_iter(b'%', path)
+        .all(|at| path.get(at + 1..at + 3).is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit)))
+}
+
+/// `.` or `..`, any dot of which may be written `%2e`. A `;` starts parameters that some servers take off first.
+fn is_dot_segment(segment: &[u8]) -> bool {
+    let mut rest = segment.split(|&byte| byte == b';').next().unwrap_or_default();
+    let mut dots = 0;
+    while !rest.is_empty() {
+        rest = match rest {
+            [b'.', after @ ..] | [b'%', b'2', b'e' | b'E', after @ ..] => after,
+            _ => return false,
+        };
+        dots += 1;
+    }
+    dots == 1 || dots == 2
+}
