@@ -33,12 +33,14 @@ class Recorded:
 
 @dataclass(slots=True)
 class Connection:
-    """What happened on one upstream connection. ``fault`` is why its bytes are not HTTP."""
+    """What happened on one upstream connection. ``fault`` is why its bytes are not HTTP; ``truncated`` says that the
+    proxy stopped in the middle of a message, which is how it gives up a request."""
 
     id: int
     raw: bytearray = field(default_factory=bytearray)
     heads: list[RequestHead] = field(default_factory=list)
     fault: str | None = None
+    truncated: bool = False
     closed: bool = False
 
 
@@ -144,6 +146,11 @@ class Backend:
         with self._lock:
             return b"".join(bytes(connection.raw) for connection in self.connections)
 
+    def heads(self) -> list[RequestHead]:
+        """Every request head that arrived, complete request or not."""
+        with self._lock:
+            return [head for connection in self.connections for head in connection.heads]
+
     def faults(self) -> list[str]:
         """Why any connection carried something else than well-formed requests."""
         with self._lock:
@@ -174,8 +181,8 @@ class Backend:
                 pass
         except OSError:
             pass  # the proxy or the test cut the connection
-        except EndOfStreamError as error:
-            connection.fault = connection.fault or f"truncated: {error}"
+        except EndOfStreamError:
+            connection.truncated = True
         except WireError as error:
             connection.fault = str(error)
         except Exception as error:
