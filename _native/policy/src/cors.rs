@@ -4,7 +4,7 @@
 //! is allowed and passed on otherwise. Two deviations from Envoy keep a policy of `*` harmless: an origin that only `*`
 //! allows is answered with `*` and never with credentials, and the opaque origin `null` must be listed by name.
 
-use regex::Regex;
+pub use crate::origin::OriginRule;
 use thiserror::Error;
 
 /// Response headers that the gateway owns on a route with a policy: values of the upstream are replaced.
@@ -16,26 +16,6 @@ pub const RESPONSE_HEADERS: [&str; 6] = [
     "access-control-max-age",
     "access-control-expose-headers",
 ];
-
-/// Greatest size of a compiled origin pattern in bytes.
-const REGEX_SIZE: usize = 1 << 20;
-
-/// Which origins an entry of the policy allows.
-#[derive(Debug, Clone)]
-pub enum OriginRule {
-    /// `*`: every origin but `null`.
-    Any,
-    /// This origin.
-    Exact(Box<str>),
-    /// Origins that start so.
-    Prefix(Box<str>),
-    /// Origins that end so.
-    Suffix(Box<str>),
-    /// Origins with something in between: `https://*.example.com`. The part for `*` has no `/`.
-    Glob(Box<str>, Box<str>),
-    /// Origins that the pattern matches as a whole.
-    Regex(Regex),
-}
 
 /// Why a policy cannot be compiled.
 #[derive(Debug, Error)]
@@ -49,45 +29,6 @@ pub enum CorsError {
     /// A list member or the age cannot be sent as a header.
     #[error("{0:?} cannot be part of a CORS header")]
     Value(String),
-}
-
-impl OriginRule {
-    /// An entry as Emissary writes it: `*`, an origin, or an origin with one `*` in it. An origin is compared exactly:
-    /// browsers send scheme and host in lower case (RFC 6454 section 6.2).
-    pub fn parse(text: &str) -> Result<Self, CorsError> {
-        match text.split_once('*') {
-            None => Ok(Self::Exact(text.into())),
-            Some(("", "")) => Ok(Self::Any),
-            Some((_, end)) if end.contains('*') => Err(CorsError::Glob(text.to_owned())),
-            Some((start, end)) => Ok(Self::Glob(start.into(), end.into())),
-        }
-    }
-
-    /// Origins that a pattern matches as a whole.
-    pub fn regex(pattern: &str, ignore_case: bool) -> Result<Self, CorsError> {
-        let whole = format!("^(?:{pattern})$");
-        let regex = regex::RegexBuilder::new(&whole)
-            .case_insensitive(ignore_case)
-            .size_limit(REGEX_SIZE)
-            .build()
-            .map_err(Box::new)?;
-        Ok(Self::Regex(regex))
-    }
-
-    fn allows(&self, origin: &str) -> bool {
-        match self {
-            Self::Exact(value) => **value == *origin,
-            _ if origin == "null" => false,
-            Self::Any => true,
-            Self::Prefix(value) => origin.starts_with(&**value),
-            Self::Suffix(value) => origin.ends_with(&**value),
-            Self::Glob(start, end) => origin
-                .strip_prefix(&**start)
-                .and_then(|rest| rest.strip_suffix(&**end))
-                .is_some_and(|label| !label.is_empty() && !label.contains('/')),
-            Self::Regex(regex) => regex.is_match(origin),
-        }
-    }
 }
 
 /// A compiled policy.

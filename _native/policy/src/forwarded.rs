@@ -170,40 +170,36 @@ const INTERNAL_ONLY: [&[u8]; 13] = [
 ];
 
 impl ClientInfo {
-    /// Whether the header `name` (lower case) of the request goes to the upstream.
+    /// Whether the header `name` (in any case) of the request goes to the upstream.
     ///
     /// X-Forwarded-For passes, because the gateway appends to it. X-Forwarded-Proto, X-Envoy-Internal and an
     /// X-Request-Id that is not kept never pass, because the gateway writes its own.
     #[must_use]
     pub fn forwards(&self, name: &[u8]) -> bool {
         match name.first() {
-            Some(b'x') => self.forwards_extension(name),
-            Some(b'f') => self.trusted || name != b"forwarded",
+            Some(b'x' | b'X') => self.forwards_extension(name),
+            Some(b'f' | b'F') => self.trusted || !name.eq_ignore_ascii_case(b"forwarded"),
             _ => true,
         }
     }
 
     fn forwards_extension(&self, name: &[u8]) -> bool {
-        if let Some(rest) = name.strip_prefix(b"x-forwarded-") {
-            return match rest {
-                b"for" => true,
-                // Client certificate details are for the gateway to state (Envoy's default: SANITIZE).
-                b"proto" | b"client-cert" => false,
-                _ => self.trusted,
-            };
+        let is = |other: &[u8]| name.eq_ignore_ascii_case(other);
+        if starts_with(name, b"x-forwarded-") {
+            // Client certificate details are for the gateway to state (Envoy's default: SANITIZE).
+            return is(b"x-forwarded-for")
+                || (self.trusted && !is(b"x-forwarded-proto") && !is(b"x-forwarded-client-cert"));
         }
-        if name.starts_with(b"x-envoy-") {
-            return match name {
-                b"x-envoy-internal" => false,
-                _ if self.edge || !self.trusted => false,
-                _ => self.internal || !INTERNAL_ONLY.contains(&name),
-            };
+        if starts_with(name, b"x-envoy-") {
+            return self.trusted
+                && !self.edge
+                && !is(b"x-envoy-internal")
+                && (self.internal || !INTERNAL_ONLY.iter().any(|internal| is(internal)));
         }
-        match name {
-            b"x-real-ip" => self.trusted,
-            b"x-request-id" => self.keep_request_id,
-            _ => true,
+        if is(b"x-real-ip") {
+            return self.trusted;
         }
+        self.keep_request_id || !is(b"x-request-id")
     }
 
     /// Value of `x-envoy-external-address`, when it is to be set.
@@ -211,4 +207,8 @@ impl ClientInfo {
     pub fn external_address(&self) -> Option<IpAddr> {
         self.edge.then_some(self.client)
     }
+}
+
+fn starts_with(name: &[u8], prefix: &[u8]) -> bool {
+    name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
 }

@@ -11,7 +11,7 @@ const MAX_TOLERANCE: u64 = 1 << 62;
 /// A compiled limit: `rate` tokens per period, at most `burst` of them stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rate {
-    rate: u64,
+    tokens: u64,
     period_ns: u64,
     burst: u64,
     /// Whole emission interval when the rate divides the period, else 0: the slow path computes increments.
@@ -51,15 +51,15 @@ impl Rate {
         let period_ns = period_ns.min(MAX_TOLERANCE);
         let rate = rate.min(period_ns);
         if rate == 0 || burst == 0 {
-            return Self { rate: 0, period_ns, burst: 0, interval_ns: 0, tolerance_ns: 0 };
+            return Self { tokens: 0, period_ns, burst: 0, interval_ns: 0, tolerance_ns: 0 };
         }
-        let divides = period_ns % rate == 0;
+        let divides = period_ns.is_multiple_of(rate);
         let whole = (u128::from(burst) * u128::from(period_ns)).div_ceil(u128::from(rate));
         // Increments of a rate that does not divide its period are rounded up to twice on the way through a burst;
         // without this nanosecond the last token of a full bucket would be refused.
         let whole = if divides { whole } else { whole + 1 };
         Self {
-            rate,
+            tokens: rate,
             period_ns,
             burst,
             interval_ns: if divides { period_ns / rate } else { 0 },
@@ -76,7 +76,7 @@ impl Rate {
     /// The three numbers that identify the limit: tokens, period in nanoseconds, burst.
     #[must_use]
     pub fn parts(&self) -> [u64; 3] {
-        [self.rate, self.period_ns, self.burst]
+        [self.tokens, self.period_ns, self.burst]
     }
 
     /// How far `n` tokens move a TAT that stands at `at`.
@@ -87,7 +87,7 @@ impl Rate {
         if self.interval_ns != 0 {
             return self.interval_ns.saturating_mul(n);
         }
-        let (rate, period) = (u128::from(self.rate), u128::from(self.period_ns));
+        let (rate, period) = (u128::from(self.tokens), u128::from(self.period_ns));
         // The schedule repeats every period, which keeps the products far below 128 bits.
         let token = u128::from(at % self.period_ns) * rate / period;
         let leaves = |index: u128| (index * period).div_ceil(rate);
@@ -95,11 +95,11 @@ impl Rate {
     }
 
     /// Whole tokens in `ns` nanoseconds of credit.
-    fn tokens(&self, ns: u64) -> u64 {
-        if self.interval_ns != 0 {
-            return ns / self.interval_ns;
+    fn tokens_in(&self, ns: u64) -> u64 {
+        if let Some(tokens) = ns.checked_div(self.interval_ns) {
+            return tokens;
         }
-        u64::try_from(u128::from(ns) * u128::from(self.rate) / u128::from(self.period_ns)).unwrap_or(u64::MAX)
+        u64::try_from(u128::from(ns) * u128::from(self.tokens) / u128::from(self.period_ns)).unwrap_or(u64::MAX)
     }
 
     /// What taking `n` tokens at `now_ns` from a bucket with this TAT gives: the new TAT, or why not.
@@ -113,7 +113,7 @@ impl Rate {
         if used > self.tolerance_ns {
             return Err(used - self.tolerance_ns);
         }
-        Ok((next, self.tokens(self.tolerance_ns - used)))
+        Ok((next, self.tokens_in(self.tolerance_ns - used)))
     }
 }
 

@@ -4,7 +4,7 @@
 //! request/response headers". An operator that means nothing here is kept as it was written.
 
 use crate::escape::{MAX_VALUE, Style};
-use crate::facts::RequestFacts;
+pub use crate::facts::RequestFacts as EditContext;
 use crate::format::{self, Operator, Piece};
 use crate::token::{is_field_value, is_token};
 use std::borrow::Cow;
@@ -81,15 +81,24 @@ impl HeaderEdits {
         self.remove.is_empty() && self.add.is_empty()
     }
 
-    /// Whether the header `name` (lower case) of the message goes: it is removed, or replaced by an addition.
+    /// Whether the header `name` (in any case) of the message goes: it is removed, or replaced by an addition.
     #[must_use]
-    pub fn drops(&self, name: &[u8]) -> bool {
-        self.remove.iter().any(|removed| **removed == *name)
-            || self.add.iter().any(|added| !added.append && *added.name == *name)
+    pub fn removes(&self, name: &[u8]) -> bool {
+        self.remove.iter().any(|removed| removed.eq_ignore_ascii_case(name))
+            || self.add.iter().any(|added| !added.append && added.name.eq_ignore_ascii_case(name))
     }
 
-    /// The additions to write when several edits apply in order: of those that replace, one that a later one replaces
-    /// again is left out.
+    /// Append the lines of the additions, `name: value` and a line break each.
+    pub fn append_added(&self, out: &mut Vec<u8>, request: &EditContext<'_>) {
+        for added in self.additions() {
+            out.extend_from_slice(&added.name);
+            out.extend_from_slice(b": ");
+            out.extend_from_slice(&added.value(request));
+            out.extend_from_slice(b"\r\n");
+        }
+    }
+
+    /// The additions in force: one that replaces cancels those of the same name before it.
     pub fn additions(&self) -> impl Iterator<Item = &HeaderAdd> {
         self.add.iter().enumerate().filter_map(|(at, added)| {
             let replaced = self.add[at + 1..].iter().any(|later| !later.append && later.name == added.name);
@@ -119,7 +128,7 @@ impl HeaderAdd {
     /// The value for a request. Operators without a value write nothing (Envoy: an absent header is empty), and bytes
     /// that a field value cannot have are left out, so the result is always a field value.
     #[must_use]
-    pub fn value(&self, request: &RequestFacts<'_>) -> Cow<'_, [u8]> {
+    pub fn value(&self, request: &EditContext<'_>) -> Cow<'_, [u8]> {
         let pieces = match &self.value {
             Template::Constant(value) => return Cow::Borrowed(value),
             Template::Pieces(pieces) => pieces,

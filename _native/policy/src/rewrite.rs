@@ -69,7 +69,11 @@ impl PathRewrite {
 
     /// Replace every match of `pattern` by `substitution`: `\0` is the match, `\1` to `\9` its groups, `\\` a backslash.
     pub fn regex(pattern: &str, substitution: &str) -> Result<Self, RewriteError> {
-        let pattern = RegexBuilder::new(pattern).size_limit(REGEX_SIZE).build().map_err(Box::new)?;
+        Self::regex_of(RegexBuilder::new(pattern).size_limit(REGEX_SIZE).build().map_err(Box::new)?, substitution)
+    }
+
+    /// As [`PathRewrite::regex`], with a pattern that was compiled elsewhere.
+    pub fn regex_of(pattern: Regex, substitution: &str) -> Result<Self, RewriteError> {
         let wrong = || RewriteError::Substitution(substitution.to_owned());
         let parts = parse(substitution, pattern.captures_len()).ok_or_else(wrong)?;
         for part in &parts {
@@ -105,7 +109,8 @@ impl PathRewrite {
         if out.len() == start {
             out.push(b'/');
         }
-        if normal(&out[start..]) {
+        // A path that the rewrite did not change was judged by the codec, whose rules may allow more.
+        if out[start..] == *path || normal(&out[start..]) {
             return Ok(());
         }
         out.truncate(start);
@@ -123,7 +128,7 @@ impl RegexRewrite {
                 match part {
                     Part::Text(text) => out.extend_from_slice(text),
                     Part::Group(index) => {
-                        out.extend_from_slice(groups.get(*index).map_or(b"", |group| group.as_bytes()))
+                        out.extend_from_slice(groups.get(*index).map_or(b"", |group| group.as_bytes()));
                     }
                 }
             }

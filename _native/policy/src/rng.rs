@@ -38,9 +38,14 @@ impl Rng {
         (self.next_u64() >> 11) as f64 * (1.0 / (1_u64 << 53) as f64)
     }
 
+    /// A number in `[0, 100)`, for weights.
+    pub fn percent(&mut self) -> f64 {
+        self.unit() * 100.0
+    }
+
     /// True in `percent` of 100 cases; never for 0 or less, always for 100 or more.
-    pub fn percent(&mut self, percent: f64) -> bool {
-        self.unit() * 100.0 < percent
+    pub fn chance(&mut self, percent: f64) -> bool {
+        self.percent() < percent
     }
 }
 
@@ -79,8 +84,8 @@ mod tests {
         for _ in 0..10_000 {
             seen[rng.below(10) as usize] += 1;
             assert!((0.0..1.0).contains(&rng.unit()));
-            assert!(rng.percent(100.0));
-            assert!(!rng.percent(0.0));
+            assert!(rng.chance(100.0));
+            assert!(!rng.chance(0.0));
         }
         assert!(seen.iter().all(|&count| (850..1150).contains(&count)), "{seen:?}");
     }

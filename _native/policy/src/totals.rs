@@ -1,9 +1,10 @@
 //! Sums over all workers, for the exporter.
 
 use crate::latency;
+use crate::region::Table;
 use crate::stats::{
     BUCKETS_AT, CLASSES, CLASSES_AT, CODES, CODES_AT, FIELDS, FIELDS_AT, Field, GLOBALS, Global, LATENCY_SUM_AT,
-    Layout, LayoutError, REJECTS, Region, Row, Table,
+    Layout, LayoutError, REJECTS, Region, Row,
 };
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;

@@ -1,0 +1,67 @@
+//! The names of the counters that a worker keeps.
+
+/// Numbers of a worker as a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(usize)]
+pub enum Global {
+    /// Requests whose head was read.
+    Requests,
+    /// Connections accepted.
+    Accepted,
+    /// Gauge: downstream connections that are open.
+    Active,
+    /// Gauge: requests being served.
+    InFlight,
+    /// Requests refused by a limit.
+    RateLimited,
+    /// Requests that a limit in dry-run mode would have refused.
+    RateLimitedDryRun,
+    /// Token buckets in use that made room for another key.
+    LimitEvictions,
+    /// Requests handed to Python.
+    Upcalls,
+    /// Tasks that panicked.
+    Panics,
+    /// Value: version of the configuration in force.
+    ConfigVersion,
+    /// Value: longest delay of a turn in microseconds.
+    LoopLagMaxUs,
+    /// Sum of the delays of all turns in microseconds.
+    LoopLagSumUs,
+    /// Turns of the engine.
+    LoopTurns,
+    /// Access-log lines written.
+    AccessLogLines,
+    /// Access-log lines that found no room.
+    AccessLogDropped,
+    /// TLS handshakes that failed.
+    TlsFailures,
+}
+
+/// Number of [`Global`] words.
+pub const GLOBALS: usize = Global::TlsFailures as usize + 1;
+
+/// Numbers of one listener or cluster, beside statuses and latencies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(usize)]
+pub enum Field {
+    /// Body and head bytes received from the peer.
+    BytesIn,
+    /// Body and head bytes sent to the peer.
+    BytesOut,
+    /// Connections made (cluster) or accepted (listener).
+    Connections,
+    /// Gauge: connections that are open.
+    ConnectionsActive,
+    /// Connections that could not be made.
+    ConnectionsFailed,
+    /// Requests that ran out of time.
+    Timeouts,
+    /// Further attempts.
+    Retries,
+    /// Gauge: requests being served.
+    InFlight,
+}
+
+/// Number of [`Field`] words.
+pub const FIELDS: usize = Field::InFlight as usize + 1;
