@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import socket
+import ssl
 import struct
 import termios
 from typing import TYPE_CHECKING, Self
@@ -14,7 +16,6 @@ from tests.support.waiting import until
 from tests.support.wire import ByteStream
 
 if TYPE_CHECKING:
-    import ssl
     from collections.abc import Iterable, Sequence
     from types import TracebackType
 
@@ -70,6 +71,12 @@ class RawClient:
     ) -> None:
         self.sock.close()
 
+    @property
+    def tls(self) -> ssl.SSLSocket:
+        """The socket of a TLS connection."""
+        assert isinstance(self.sock, ssl.SSLSocket)
+        return self.sock
+
     def send(self, data: bytes, splits: Sequence[int] = ()) -> Self:
         """Send ``data``, cut at the offsets ``splits``; each piece is acknowledged before the next one leaves."""
         start = 0
@@ -78,6 +85,12 @@ class RawClient:
             start = end
             if splits:
                 until(lambda: self.unacknowledged() == 0, "segment acknowledged")
+        return self
+
+    def offer(self, data: bytes) -> Self:
+        """Send as much as the peer takes: one that answers early and closes is not an error here."""
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            self.sock.sendall(data)
         return self
 
     def unacknowledged(self) -> int:
