@@ -9,6 +9,7 @@ import msgspec
 from gateway.resources.model import OpenPart, Resource
 
 PortNumber = Annotated[int, msgspec.Meta(ge=1, le=65535)]
+AddressType = Literal["IPv4", "IPv6", "FQDN"]
 TLS_SECRET = "kubernetes.io/tls"  # noqa: S105 - the name of a Secret type
 
 
@@ -158,7 +159,7 @@ class EndpointSlice(Resource, frozen=True, kw_only=True, weakref=True):
     KIND: ClassVar[str] = "EndpointSlice"
     SERVICE_LABEL: ClassVar[str] = "kubernetes.io/service-name"
 
-    address_type: Literal["IPv4", "IPv6", "FQDN"]
+    address_type: AddressType
     endpoints: tuple[SliceEndpoint, ...] = ()
     ports: tuple[SlicePort, ...] = ()
 

@@ -1,0 +1,195 @@
+"""One raw object (what JSON or YAML gives) to typed resources and located findings.
+
+An object with any error is refused as a whole; it is never half-applied. Everything else of the same file is read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping as Map
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+
+import msgspec
+
+from gateway.diagnostics import Collector, Diagnostic, Origin
+from gateway.resources.annotations import CONFIG_ANNOTATION, AnnotatedObject, annotated_objects
+from gateway.resources.build import ObjectHead, build, build_generic, read_metadata
+from gateway.resources.generic import ACCEPTED_KINDS
+from gateway.resources.model import DEFAULT_AMBASSADOR_ID, DEFAULT_NAMESPACE, GETAMBASSADOR, Metadata, Resource
+from gateway.resources.registry import AMBASSADOR_VERSIONS, KINDS, KNOWN_KINDS
+from gateway.resources.schema import Inspection, Problem, join
+from gateway.resources.yamltree import MAX_DEPTH, ManifestError
+
+_TOP_LEVEL = frozenset({"apiVersion", "kind", "metadata", "spec", "status"})
+_AUTOMATIC_ID = "_automatic_"
+_LEGACY_GROUP = "ambassador"
+
+
+@dataclass(frozen=True, slots=True)
+class ReadSettings:
+    """``ambassador_id``: objects of other ids are left out. ``namespace``: that of objects without one."""
+
+    ambassador_id: str = DEFAULT_AMBASSADOR_ID
+    namespace: str = DEFAULT_NAMESPACE
+
+
+@dataclass(frozen=True, slots=True)
+class ReadResult:
+    """What one document gave. The findings have no line yet; whoever knows the place of the document adds it."""
+
+    resources: tuple[Resource, ...]
+    diagnostics: tuple[Diagnostic, ...]
+
+
+DEFAULT_SETTINGS = ReadSettings()
+
+
+def read_object(raw: object, path: str = "", settings: ReadSettings = DEFAULT_SETTINGS) -> ReadResult:
+    """Read one object, or a ``List`` of objects, with all that its annotations declare. Never raises."""
+    reader = _Reader(path, settings, [], Collector())
+    reader.read(raw, 0)
+    return ReadResult(tuple(reader.resources), reader.found.sorted())
+
+
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    path: str
+    settings: ReadSettings
+    resources: list[Resource]
+    found: Collector
+
+    def read(self, raw: object, depth: int) -> None:
+        if not isinstance(raw, Map):
+            self._refuse_document("expected an object with apiVersion and kind")
+            return
+        version, kind = raw.get("apiVersion"), raw.get("kind")
+        if not (isinstance(version, str) and isinstance(kind, str) and version and kind):
+            missing = "apiVersion" if not (isinstance(version, str) and version) else "kind"
+            self._refuse_document(f"{missing} is missing or no string; expected an object of Kubernetes", missing)
+            return
+        if kind.endswith("List") and isinstance(items := raw.get("items"), list):
+            self._read_list(items, depth)
+            return
+        group, _, plain_version = version.rpartition("/")
+        self._read_kind(ObjectHead(group, plain_version, kind, self.path), raw)
+
+    def _read_list(self, items: list[object], depth: int) -> None:
+        if depth >= MAX_DEPTH:
+            self._refuse_document("has lists inside lists")
+            return
+        for item in items:
+            self.read(item, depth + 1)
+
+    def _read_kind(self, head: ObjectHead, raw: Map[str, object]) -> None:
+        entry = KINDS.get((head.group, head.kind))
+        accepted = head.group == GETAMBASSADOR and head.kind in ACCEPTED_KINDS
+        if entry is None and not accepted:
+            self._skip_kind(head, raw)
+            return
+        inspection = Inspection(show_values=head.kind != "Secret")
+        metadata = read_metadata(raw.get("metadata"), inspection)
+        if metadata is None:
+            self._report(head.origin(_raw_name(raw)), inspection.problems)
+            return
+        if entry is not None and entry.cluster_wide:
+            metadata = msgspec.structs.replace(metadata, namespace="")
+        elif not metadata.namespace:
+            metadata = msgspec.structs.replace(metadata, namespace=self.settings.namespace)
+        if self._belongs_here(head, metadata, raw.get("spec")):
+            self._read_body(head, metadata, raw, inspection)
+        self._read_annotation(metadata, head.origin(metadata))
+
+    def _read_body(self, head: ObjectHead, metadata: Metadata, raw: Map[str, object], inspection: Inspection) -> None:
+        entry = KINDS.get((head.group, head.kind))
+        versions = entry.versions if entry is not None else AMBASSADOR_VERSIONS
+        if head.version not in versions and (entry is not None or head.kind not in ("Filter", "FilterPolicy")):
+            expected = "one of " + ", ".join(sorted(versions))
+            inspection.expected("apiVersion", f"version {expected}", head.version)
+        if entry is None or not entry.flat:
+            for key in raw:
+                if key not in _TOP_LEVEL:
+                    hint = "fields belong under spec" if head.group == GETAMBASSADOR else ""
+                    inspection.problems.append(
+                        Problem("warning", "field-unknown", join("", key), "is not a known field and is ignored", hint)
+                    )
+        resource = (
+            build_generic(head, metadata, raw, inspection)
+            if entry is None
+            else build(entry, head, metadata, raw, inspection)
+        )
+        self._report(head.origin(metadata), inspection.problems)
+        if resource is not None and not inspection.failed:
+            self.resources.append(resource)
+
+    def _skip_kind(self, head: ObjectHead, raw: Map[str, object]) -> None:
+        origin = head.origin(_raw_name(raw))
+        if head.group in (GETAMBASSADOR, _LEGACY_GROUP):
+            close = get_close_matches(head.kind, KNOWN_KINDS, n=1, cutoff=0.7)
+            hint = f"did you mean {close[0]}?" if close else ""
+            self.found.error("kind-unknown", f"no kind {head.kind} in {head.group}", origin, "kind", hint)
+        else:
+            api = f"{head.group}/{head.version}" if head.group else head.version
+            self.found.notice("kind-ignored", f"objects of {api} {head.kind} are not read", origin)
+
+    def _belongs_here(self, head: ObjectHead, metadata: Metadata, spec: object) -> bool:
+        """Apply ``ambassador_id``; an absent or empty one means ``default`` (Emissary, ``AmbassadorID.Matches``)."""
+        if head.group != GETAMBASSADOR or not isinstance(spec, Map):
+            return True
+        given = spec.get("ambassador_id") or spec.get("ambassadorId") or [DEFAULT_AMBASSADOR_ID]
+        ids = [given] if isinstance(given, str) else given
+        if not isinstance(ids, list) or not all(isinstance(item, str) for item in ids):
+            return True
+        names = {item.removeprefix("--apiVersion-v3alpha1-only--") for item in ids}
+        if names & {self.settings.ambassador_id, _AUTOMATIC_ID}:
+            return True
+        self.found.notice(
+            "ambassador-id-other",
+            f"belongs to ambassador_id {', '.join(sorted(names))[:200]}, not to {self.settings.ambassador_id}",
+            head.origin(metadata),
+            "spec.ambassador_id",
+        )
+        return False
+
+    def _read_annotation(self, metadata: Metadata, parent: Origin) -> None:
+        text = metadata.annotations.get(CONFIG_ANNOTATION)
+        if text is None:
+            return
+        field = join("metadata.annotations", CONFIG_ANNOTATION)
+        try:
+            objects = annotated_objects(text, metadata)
+        except ManifestError as error:
+            where = f" (line {error.line} of the annotation)" if error.line else ""
+            self.found.error("annotation-invalid", f"{error}{where}", parent, field)
+            return
+        for item in objects:
+            self._read_annotated(item, metadata, parent, field)
+
+    def _read_annotated(self, item: AnnotatedObject, metadata: Metadata, parent: Origin, field: str) -> None:
+        if item.problem:
+            self.found.error("annotation-invalid", item.problem, parent, field)
+            return
+        inner = _Reader(self.path, replace(self.settings, namespace=metadata.namespace), [], Collector())
+        inner.read(item.raw, MAX_DEPTH)
+        self.resources.extend(inner.resources)
+        for diagnostic in inner.found.sorted():
+            hint = f"{diagnostic.hint + '; ' if diagnostic.hint else ''}in annotation {CONFIG_ANNOTATION} of {parent}"
+            self.found.add(replace(diagnostic, hint=hint))
+
+    def _report(self, origin: Origin, problems: list[Problem]) -> None:
+        for problem in problems:
+            self.found.add(
+                Diagnostic(problem.severity, problem.code, problem.message, origin, problem.path, problem.hint)
+            )
+
+    def _refuse_document(self, message: str, field: str = "") -> None:
+        self.found.error("object-invalid", message, Origin(path=self.path), field)
+
+
+def _raw_name(raw: Map[str, object]) -> Metadata:
+    """The name of an object that could not be read, as far as it can be told."""
+    metadata = raw.get("metadata")
+    parts = metadata if isinstance(metadata, Map) else {}
+    name, namespace = parts.get("name"), parts.get("namespace")
+    return Metadata(
+        name=name if isinstance(name, str) else "(no name)", namespace=namespace if isinstance(namespace, str) else ""
+    )
