@@ -81,7 +81,8 @@ impl<T> DomainMap<T> {
 
     /// The value for `host`. A wildcard stands for at least one character.
     pub fn get(&self, host: &[u8]) -> Option<&T> {
-        let rank = self.exact.get(host).copied().or_else(|| self.suffix(host)).or_else(|| longest(&self.prefixes, host));
+        let rank =
+            self.exact.get(host).copied().or_else(|| self.suffix(host)).or_else(|| longest(&self.prefixes, host));
         self.values.get(rank.or(self.any)? as usize)
     }
 

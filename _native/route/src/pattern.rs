@@ -43,9 +43,11 @@ impl Pattern {
             .build()
             .map_err(|error| match error {
                 regex::Error::CompiledTooBig(limit) => PatternError::TooLarge { pattern: pattern.to_owned(), limit },
-                other => {
-                    PatternError::Syntax { pattern: pattern.to_owned(), offset: 0, reason: last_line(&other.to_string()) }
-                }
+                other => PatternError::Syntax {
+                    pattern: pattern.to_owned(),
+                    offset: 0,
+                    reason: last_line(&other.to_string()),
+                },
             })?;
         Ok(Self { regex, literal: literal::prefix(&hir).into_boxed_slice() })
     }

@@ -116,9 +116,7 @@ impl Predicates {
     pub(crate) fn hold(&self, request: &Request<'_>) -> bool {
         self.method.as_ref().is_none_or(|p| p.holds(request.method))
             && self.authority.as_ref().is_none_or(|p| p.holds(request.host))
-            && self.headers.iter().all(|p| {
-                request.headers.any(&p.name, &mut |value| p.value.holds(value)) != p.invert
-            })
+            && self.headers.iter().all(|p| request.headers.any(&p.name, &mut |value| p.value.holds(value)) != p.invert)
             && self.query.iter().all(|p| {
                 let value = request.query.and_then(|query| query::first(query, &p.name));
                 value.is_some_and(|value| p.value.holds(&value)) != p.invert

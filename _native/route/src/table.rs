@@ -42,15 +42,14 @@ impl RouteTable {
     pub fn compile(routes: &[RouteMatcher]) -> (Self, Vec<RouteError>) {
         let (mut cased, mut folded) = (Builder::default(), Builder::default());
         let mut errors = Vec::new();
-        let predicates = routes.iter().enumerate().map(|(index, route)| {
-            match file(index, route, &mut cased, &mut folded) {
+        let predicates =
+            routes.iter().enumerate().map(|(index, route)| match file(index, route, &mut cased, &mut folded) {
                 Ok(predicates) => (!predicates.is_plain()).then(|| Box::new(predicates)),
                 Err(error) => {
                     errors.push(error);
                     None
                 }
-            }
-        });
+            });
         let predicates = predicates.collect();
         (Self { cased: cased.build(), folded: folded.build(), predicates }, errors)
     }
@@ -142,8 +141,11 @@ fn file(
         PathMatcherKind::Prefix => target.prefixes.push(Entry { key, segment: false, rank }),
         PathMatcherKind::SegmentPrefix => target.prefixes.push(Entry { key, segment: true, rank }),
         PathMatcherKind::Regex => {
-            let pattern = Pattern::full(&path.value, path.ignore_case)
-                .map_err(|error| RouteError { index, field: "path".to_owned(), message: error.to_string() })?;
+            let pattern = Pattern::full(&path.value, path.ignore_case).map_err(|error| RouteError {
+                index,
+                field: "path".to_owned(),
+                message: error.to_string(),
+            })?;
             target.prefixes.push(Entry { key: pattern.literal().to_vec(), segment: false, rank });
             predicates.path = Some(pattern);
         }

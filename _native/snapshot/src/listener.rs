@@ -1,0 +1,113 @@
+//! A compiled listener.
+
+use std::sync::Arc;
+
+use sluice_route::DomainMap;
+
+use crate::error::Findings;
+use crate::host::VirtualHost;
+use crate::model::{self, Origin, Security};
+use crate::store::{Certificates, Hosts};
+use crate::tls::ListenerTls;
+
+/// A port with everything that is served on it.
+#[derive(Debug)]
+pub struct Listener {
+    /// Unique.
+    pub name: Arc<str>,
+    /// Where it was declared.
+    pub origin: Origin,
+    /// Address to bind.
+    pub address: Box<str>,
+    /// Port to bind.
+    pub port: u16,
+    /// Which requests count as secure.
+    pub security: Security,
+    /// Trusted hops before the gateway.
+    pub trusted_hops: u32,
+    /// Expects a PROXY header.
+    pub proxy_protocol: bool,
+    /// TLS; `None` for cleartext.
+    pub tls: Option<Arc<ListenerTls>>,
+    /// What is served, in the order declared.
+    pub virtual_hosts: Box<[Arc<VirtualHost>]>,
+    /// Row in shared memory.
+    pub slot: u32,
+    /// Domain to position in `virtual_hosts`.
+    domains: Arc<DomainMap<usize>>,
+    domain_findings: Findings,
+    tls_findings: Findings,
+}
+
+impl Listener {
+    /// The virtual host for a name (lower case, no port); that of `*` when no other domain fits.
+    pub fn virtual_host(&self, host: &[u8]) -> Option<&Arc<VirtualHost>> {
+        self.virtual_hosts.get(*self.domains.get(host)?)
+    }
+
+    /// Compiles; from `last` are taken the parts that cannot have changed (`keep_tls`: no certificate has).
+    pub(crate) fn compile(
+        model: &model::Listener,
+        slot: u32,
+        hosts: &Hosts,
+        certificates: &Certificates,
+        last: Option<(&model::Listener, &Self)>,
+        keep_tls: bool,
+        findings: &mut Findings,
+    ) -> Self {
+        let mut virtual_hosts = Vec::with_capacity(model.virtual_hosts.len());
+        for (n, name) in model.virtual_hosts.iter().enumerate() {
+            match hosts.get(name.as_str()) {
+                Some(section) => virtual_hosts.push(Arc::clone(&section.built)),
+                None => findings.add(format!("virtual_hosts[{n}]"), format!("there is no virtual host {name:?}")),
+            }
+        }
+        let same = |last: &&Self| {
+            let alike = |(a, b): (&Arc<VirtualHost>, &Arc<VirtualHost>)| {
+                Arc::ptr_eq(a, b) || (a.name == b.name && a.domains == b.domains)
+            };
+            last.virtual_hosts.len() == virtual_hosts.len() && last.virtual_hosts.iter().zip(&virtual_hosts).all(alike)
+        };
+        let (domains, domain_findings) = last
+            .map(|(_, last)| last)
+            .filter(same)
+            .map(|last| (Arc::clone(&last.domains), last.domain_findings.clone()))
+            .unwrap_or_else(|| domains(&virtual_hosts));
+        let mut tls_findings = Findings::default();
+        let kept = last
+            .filter(|(old, _)| keep_tls && old.tls == model.tls && old.terminations == model.terminations)
+            .map(|(_, last)| (last.tls.clone(), last.tls_findings.clone()));
+        let (tls, tls_findings) = kept.unwrap_or_else(|| {
+            let tls = model.tls.then(|| ListenerTls::compile(&model.terminations, certificates, &mut tls_findings));
+            (tls.flatten().map(Arc::new), tls_findings)
+        });
+        findings.0.extend(domain_findings.0.iter().chain(&tls_findings.0).cloned());
+        Self {
+            name: Arc::from(model.name.as_str()),
+            origin: model.origin.clone(),
+            address: Box::from(model.address.as_str()),
+            port: model.port,
+            security: model.security,
+            trusted_hops: model.trusted_hops,
+            proxy_protocol: model.proxy_protocol,
+            tls,
+            virtual_hosts: virtual_hosts.into_boxed_slice(),
+            slot,
+            domains,
+            domain_findings,
+            tls_findings,
+        }
+    }
+}
+
+fn domains(hosts: &[Arc<VirtualHost>]) -> (Arc<DomainMap<usize>>, Findings) {
+    let mut findings = Findings::default();
+    let pairs = hosts.iter().enumerate().flat_map(|(n, host)| host.domains.iter().map(move |domain| (domain, n)));
+    let (map, errors) = DomainMap::compile(pairs.clone());
+    for (index, error) in errors {
+        let host = pairs.clone().nth(index).and_then(|(_, n)| hosts.get(n));
+        let name = host.map_or("", |host| &host.name);
+        findings.add("virtual_hosts", format!("virtual host {name:?}: {error}"));
+    }
+    (Arc::new(map), findings)
+}

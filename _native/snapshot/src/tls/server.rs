@@ -1,0 +1,163 @@
+//! The server side: which configuration and certificate a client gets.
+
+use std::sync::Arc;
+
+use rustls::ServerConfig;
+use rustls::crypto::aws_lc_rs::Ticketer;
+use rustls::server::{NoClientAuth, WebPkiClientVerifier, danger::ClientCertVerifier};
+use rustls::sign::CertifiedKey;
+use sluice_route::DomainMap;
+
+use super::names::{Resolver, lower};
+use super::{suites, trust, versions};
+use crate::error::Findings;
+use crate::model::TlsTermination;
+use crate::store::Certificates;
+
+/// The TLS side of a listener.
+#[derive(Debug)]
+pub struct ListenerTls {
+    groups: Vec<Arc<ServerConfig>>,
+    /// Whether the group asks for client certificates.
+    guarded: Vec<bool>,
+    /// Group of each server name; `None` for a termination that could not be built.
+    names: DomainMap<Option<usize>>,
+    /// Has no certificate: every handshake fails.
+    refusing: Arc<ServerConfig>,
+}
+
+/// A termination that can be served.
+struct Usable {
+    key: Arc<CertifiedKey>,
+    group: usize,
+}
+
+impl ListenerTls {
+    /// The configuration for every client, when all terminations have the same settings.
+    pub fn single(&self) -> Option<&Arc<ServerConfig>> {
+        match self.groups.as_slice() {
+            [] => Some(&self.refusing),
+            [only] => Some(only),
+            _ => None,
+        }
+    }
+
+    /// The configuration for a server name, as read from the client hello.
+    pub fn server_config(&self, sni: Option<&str>) -> &Arc<ServerConfig> {
+        let group = self.names.get(&lower(sni)).copied().flatten();
+        group.and_then(|group| self.groups.get(group)).unwrap_or(&self.refusing)
+    }
+
+    /// Whether a request for `host` may come over a connection made for `sni`: not if the host's own settings ask for a
+    /// client certificate and the connection's are others. A refused request is answered with 421 (RFC 9110, 15.5.20).
+    pub fn may_serve(&self, sni: Option<&str>, host: &[u8]) -> bool {
+        let group = |name: &[u8]| self.names.get(name).copied().flatten();
+        match group(host) {
+            Some(wanted) if self.guarded.get(wanted) == Some(&true) => group(&lower(sni)) == Some(wanted),
+            _ => true,
+        }
+    }
+
+    /// Builds the configurations of `terminations`; what cannot be built is reported and its names are refused.
+    pub(crate) fn compile(
+        terminations: &[TlsTermination],
+        certificates: &Certificates,
+        findings: &mut Findings,
+    ) -> Option<Self> {
+        let refusing = config(None, Arc::new(NoClientAuth), Resolver(DomainMap::default()), findings)?;
+        let mut tls =
+            Self { groups: Vec::new(), guarded: Vec::new(), names: DomainMap::default(), refusing: Arc::new(refusing) };
+        let mut settings: Vec<&TlsTermination> = Vec::new();
+        let mut usable: Vec<Option<Usable>> = Vec::new();
+        for (n, model) in terminations.iter().enumerate() {
+            let found = certificates.key(&model.certificate).inspect_err(|message| {
+                findings.add(format!("terminations[{n}].certificate"), message);
+            });
+            usable.push(found.ok().and_then(|key| {
+                let verifier = verifier(model)
+                    .inspect_err(|message| findings.add(format!("terminations[{n}].client_ca"), message))
+                    .ok()?;
+                // Checked here once, so that a group of usable terminations can always be built.
+                config(Some((n, model)), verifier, Resolver(DomainMap::default()), findings)?;
+                let group = settings.iter().position(|other| alike(other, model)).unwrap_or_else(|| {
+                    settings.push(model);
+                    settings.len() - 1
+                });
+                Some(Usable { key, group })
+            }));
+        }
+        let pairs = terminations
+            .iter()
+            .zip(&usable)
+            .enumerate()
+            .flat_map(|(n, (model, usable))| model.server_names.iter().map(move |name| (n, name, usable)));
+        let (names, errors) = DomainMap::compile(
+            pairs.clone().map(|(_, name, usable)| (name, usable.as_ref().map(|usable| usable.group))),
+        );
+        for (index, error) in errors {
+            let n = pairs.clone().nth(index).map_or(0, |(n, ..)| n);
+            findings.add(format!("terminations[{n}].server_names"), error);
+        }
+        tls.names = names;
+        for (group, model) in settings.iter().enumerate() {
+            let keys = pairs.clone().map(|(_, name, usable)| {
+                let own = usable.as_ref().filter(|usable| usable.group == group);
+                (name, own.map(|usable| Arc::clone(&usable.key)))
+            });
+            let resolver = Resolver(DomainMap::compile(keys).0);
+            let built = verifier(model)
+                .ok()
+                .and_then(|verifier| config(Some((0, model)), verifier, resolver, &mut Findings::default()));
+            tls.groups.push(built.map_or_else(|| Arc::clone(&tls.refusing), Arc::new));
+            tls.guarded.push(model.client_ca.is_some());
+        }
+        Some(tls)
+    }
+}
+
+/// Same settings but for names and certificate.
+fn alike(a: &TlsTermination, b: &TlsTermination) -> bool {
+    (&a.alpn, a.min_version, a.max_version, &a.cipher_suites, &a.client_ca, a.client_cert_required)
+        == (&b.alpn, b.min_version, b.max_version, &b.cipher_suites, &b.client_ca, b.client_cert_required)
+}
+
+fn verifier(model: &TlsTermination) -> Result<Arc<dyn ClientCertVerifier>, String> {
+    let Some(ca) = &model.client_ca else {
+        return match model.client_cert_required {
+            true => Err("client certificates are required, but no authority is given".to_owned()),
+            false => Ok(Arc::new(NoClientAuth)),
+        };
+    };
+    let builder = WebPkiClientVerifier::builder_with_provider(trust::bundle(ca)?, Arc::clone(super::provider()));
+    let builder = if model.client_cert_required { builder } else { builder.allow_unauthenticated() };
+    builder.build().map(|verifier| verifier as _).map_err(|error| error.to_string())
+}
+
+/// A configuration with the settings of a termination, or with none for the one that refuses.
+fn config(
+    settings: Option<(usize, &TlsTermination)>,
+    verifier: Arc<dyn ClientCertVerifier>,
+    resolver: Resolver,
+    findings: &mut Findings,
+) -> Option<ServerConfig> {
+    let at = |field: &str| settings.map_or_else(|| "tls".to_owned(), |(n, _)| format!("terminations[{n}].{field}"));
+    let model = settings.map(|(_, model)| model);
+    let (provider, unknown) = suites::provider(model.map_or(&[], |model| &model.cipher_suites));
+    for name in unknown {
+        findings.add(at("cipher_suites"), format!("{name:?} is not a suite this gateway has"));
+    }
+    let built = model.map_or(Ok(rustls::ALL_VERSIONS), |model| versions(model.min_version, model.max_version));
+    let built = built.and_then(|versions| {
+        let builder = ServerConfig::builder_with_provider(provider).with_protocol_versions(versions);
+        builder.map_err(|error| error.to_string())
+    });
+    let builder = built.inspect_err(|message| findings.add(at("min_version"), message)).ok()?;
+    let mut config = builder.with_client_cert_verifier(verifier).with_cert_resolver(Arc::new(resolver));
+    config.alpn_protocols =
+        model.map_or(&[][..], |model| &model.alpn).iter().map(|name| name.as_bytes().to_vec()).collect();
+    // Without tickets clients make full handshakes: slower, not wrong.
+    if let Ok(ticketer) = Ticketer::new() {
+        config.ticketer = ticketer;
+    }
+    Some(config)
+}
