@@ -1,4 +1,4 @@
-"""Well-formed traffic in all its shapes (RFC 9110, RFC 9112): framing, pipelining, old servers, answers without bodies."""
+"""Well-formed traffic in all its shapes (RFC 9110, RFC 9112): framing, pipelining, answers without bodies."""
 
 from __future__ import annotations
 

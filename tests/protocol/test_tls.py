@@ -187,7 +187,7 @@ def test_a_protocol_that_nobody_speaks(edge: TlsEdge) -> None:
     except ssl.SSLError:
         return
     with client:
-        assert client.sock.selected_alpn_protocol() is None
+        assert client.tls.selected_alpn_protocol() is None
 
 
 def test_certificates_rotate_without_a_failed_handshake(edge: TlsEdge) -> None:

@@ -49,8 +49,9 @@ class TlsEdge:
 
 
 def shown_serial(client: RawClient) -> int:
-    peer = client.sock.getpeercert(True)
-    return serial_of(peer)
+    certificate = client.tls.getpeercert(binary_form=True)
+    assert certificate is not None
+    return serial_of(certificate)
 
 
 def tls_site(ports: Ports, upstream: int, leaves: Leaves, extra: list[m.Object]) -> list[m.Object]:

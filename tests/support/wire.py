@@ -145,7 +145,7 @@ def is_chunked(fields: Fields) -> bool:
     values = fields.all("transfer-encoding")
     if not values:
         return False
-    if values != ["chunked"] or "content-length" in fields:
+    if [value.lower() for value in values] != ["chunked"] or "content-length" in fields:
         raise WireError(f"bad message framing: {fields.items}")
     return True
 

@@ -1,0 +1,1 @@
+"""Mutated requests, generated from a seed: the same bytes in every run."""
