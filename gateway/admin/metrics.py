@@ -1,0 +1,235 @@
+"""Prometheus metrics from shared memory. Series are bounded: listeners, clusters, status classes, reasons; never paths,
+hosts or anything else that a client can choose."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypedDict
+
+from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    InfoMetricFamily,
+    Metric,
+    SummaryMetricFamily,
+)
+from prometheus_client.registry import Collector
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from gateway.admin.state import Facts, Observed
+
+CLASSES = ("none", "1xx", "2xx", "3xx", "4xx", "5xx")
+"""Labels of ``Row.classes``: no answer was sent, then the first digit of the status."""
+OTHER = "other"
+"""Label of row 0, which everything shares that found no row of its own."""
+
+
+class Row(TypedDict):
+    """Sums of one listener or cluster over all workers."""
+
+    classes: list[int]
+    """Answers by :data:`CLASSES`."""
+    bytes_in: int
+    bytes_out: int
+    connections: int
+    connections_active: int
+    connections_failed: int
+    timeouts: int
+    retries: int
+    in_flight: int
+    latency_sum_us: int
+    latency: list[int]
+    """Answers per bucket of ``latency_bounds_us``, not cumulative; one more for everything above."""
+
+
+class Counters(TypedDict):
+    """What :meth:`gateway._native.SharedMemory.read` returns. Rows without any count are left out."""
+
+    requests: int
+    accepted: int
+    active: int
+    in_flight: int
+    rate_limited: int
+    rate_limited_dry_run: int
+    limit_evictions: int
+    upcalls: int
+    panics: int
+    config_version: int
+    loop_lag_max_us: int
+    loop_lag_sum_us: int
+    loop_turns: int
+    access_log_lines: int
+    access_log_dropped: int
+    tls_failures: int
+    config_versions: list[int]
+    """Per worker slot."""
+    rejects: dict[str, int]
+    """By reason."""
+    latency_bounds_us: list[int]
+    """Upper bounds of the latency buckets."""
+    listeners: dict[int, Row]
+    """By row of shared memory."""
+    clusters: dict[int, Row]
+    """By row of shared memory."""
+
+
+_TOTALS: tuple[tuple[str, str, str], ...] = (
+    ("accepted", "sluice_connections_accepted", "Downstream connections accepted."),
+    ("rate_limited", "sluice_rate_limited", "Requests refused by a rate limit."),
+    ("rate_limited_dry_run", "sluice_rate_limited_dry_run", "Requests that a rate limit in dry-run mode would refuse."),
+    ("limit_evictions", "sluice_rate_limit_evictions", "Token buckets in use that made room for another key."),
+    ("upcalls", "sluice_upcalls", "Requests handed to a Python filter."),
+    ("panics", "sluice_native_panics", "Native tasks that panicked; each is a bug and cost one connection."),
+    ("access_log_lines", "sluice_access_log_lines", "Access log lines written."),
+    ("access_log_dropped", "sluice_access_log_dropped", "Access log lines that found no room."),
+    ("tls_failures", "sluice_tls_handshake_failures", "TLS handshakes that failed."),
+    ("loop_turns", "sluice_loop_turns", "Turns of the native engine."),
+)
+_GAUGES: tuple[tuple[str, str, str], ...] = (
+    ("active", "sluice_connections_active", "Downstream connections that are open."),
+    ("in_flight", "sluice_requests_in_flight", "Requests being served."),
+)
+
+
+class GatewayCollector(Collector):
+    """Reads shared memory at scrape time; the data plane does nothing for a scrape."""
+
+    def __init__(self, observed: Observed) -> None:
+        self._observed = observed
+
+    def describe(self) -> Iterable[Metric]:
+        return ()
+
+    def collect(self) -> Iterator[Metric]:
+        facts = self._observed.facts()
+        yield from _configuration(facts)
+        counters = self._observed.counters()
+        if counters is not None:
+            yield from _process_wide(counters)
+            yield from _listeners(counters, facts.listeners)
+            yield from _clusters(counters, facts.clusters)
+
+
+def make_registry(observed: Observed) -> CollectorRegistry:
+    """A registry of its own: nothing that a library registers globally leaks into the page."""
+    registry = CollectorRegistry()
+    registry.register(GatewayCollector(observed))
+    ProcessCollector(registry=registry)
+    return registry
+
+
+def render(registry: CollectorRegistry) -> bytes:
+    """The page in Prometheus' text format 0.0.4."""
+    page: bytes = generate_latest(registry)
+    return page
+
+
+def _configuration(facts: Facts) -> Iterator[Metric]:
+    yield GaugeMetricFamily("sluice_config_version", "Version of the current configuration.", value=facts.version)
+    yield GaugeMetricFamily("sluice_config_age_seconds", "Age of the current configuration.", value=facts.config_age)
+    info = InfoMetricFamily("sluice_config", "Content hash of the current configuration.")
+    info.add_metric([], {"hash": facts.digest})
+    yield info
+    yield CounterMetricFamily(
+        "sluice_update_failures",
+        "Updates that crashed; the last good configuration stayed.",
+        value=facts.update_failures,
+    )
+    found = GaugeMetricFamily("sluice_diagnostics", "Findings in the current manifests.", labels=["severity"])
+    for severity in ("error", "warning", "notice"):
+        found.add_metric([severity], sum(one.severity == severity for one in facts.diagnostics))
+    yield found
+    yield GaugeMetricFamily("sluice_compile_issues", "Sections kept at their last good form.", value=len(facts.issues))
+    workers = GaugeMetricFamily("sluice_workers", "Worker processes.", labels=["state"])
+    workers.add_metric(["wanted"], facts.workers_wanted)
+    workers.add_metric(["ready"], facts.workers_ready)
+    yield workers
+    yield CounterMetricFamily("sluice_worker_restarts", "Workers replaced after a crash.", value=facts.restarts)
+
+
+def _process_wide(counters: Counters) -> Iterator[Metric]:
+    values: Mapping[str, object] = counters
+    for key, name, text in _TOTALS:
+        yield CounterMetricFamily(name, text, value=_number(values[key]))
+    for key, name, text in _GAUGES:
+        yield GaugeMetricFamily(name, text, value=_number(values[key]))
+    yield GaugeMetricFamily(
+        "sluice_loop_lag_max_seconds", "Longest delay of a turn.", value=counters["loop_lag_max_us"] / 1e6
+    )
+    yield CounterMetricFamily(
+        "sluice_loop_lag_seconds", "Sum of the delays of all turns.", value=counters["loop_lag_sum_us"] / 1e6
+    )
+    rejects = CounterMetricFamily("sluice_rejects", "Requests refused by the gateway itself.", labels=["reason"])
+    for reason, count in sorted(counters["rejects"].items()):
+        rejects.add_metric([reason], count)
+    yield rejects
+
+
+def _listeners(counters: Counters, names: Mapping[int, str]) -> Iterator[Metric]:
+    rows = _merge(counters["listeners"], names)
+    yield _by_class("sluice_requests", "Answered requests.", "listener", rows)
+    seconds = HistogramMetricFamily(
+        "sluice_request_duration_seconds", "From the request head to the end of the answer.", labels=["listener"]
+    )
+    bounds = [repr(bound / 1e6) for bound in counters["latency_bounds_us"]] + ["+Inf"]
+    for name, row in rows:
+        total = 0
+        buckets: list[tuple[str, float]] = []
+        for bound, count in zip(bounds, row["latency"], strict=True):
+            total += count
+            buckets.append((bound, total))
+        seconds.add_metric([name], buckets, row["latency_sum_us"] / 1e6)
+    yield seconds
+    yield _counter("sluice_downstream_received_bytes", "Bytes from clients.", "listener", rows, "bytes_in")
+    yield _counter("sluice_downstream_sent_bytes", "Bytes to clients.", "listener", rows, "bytes_out")
+
+
+def _clusters(counters: Counters, names: Mapping[int, str]) -> Iterator[Metric]:
+    rows = _merge(counters["clusters"], names)
+    yield _by_class("sluice_upstream_requests", "Answers of upstreams.", "cluster", rows)
+    seconds = SummaryMetricFamily("sluice_upstream_request_duration_seconds", "Time in upstreams.", labels=["cluster"])
+    active = GaugeMetricFamily("sluice_upstream_connections_active", "Open connections.", labels=["cluster"])
+    for name, row in rows:
+        seconds.add_metric([name], sum(row["latency"]), row["latency_sum_us"] / 1e6)
+        active.add_metric([name], row["connections_active"])
+    yield seconds
+    yield active
+    for key, metric, text in (
+        ("connections", "sluice_upstream_connections", "Connections made."),
+        ("connections_failed", "sluice_upstream_connections_failed", "Connections that could not be made."),
+        ("timeouts", "sluice_upstream_timeouts", "Requests that ran out of time."),
+        ("retries", "sluice_upstream_retries", "Further attempts."),
+        ("bytes_in", "sluice_upstream_received_bytes", "Bytes from upstreams."),
+        ("bytes_out", "sluice_upstream_sent_bytes", "Bytes to upstreams."),
+    ):
+        yield _counter(metric, text, "cluster", rows, key)
+
+
+def _merge(rows: Mapping[int, Row], names: Mapping[int, str]) -> list[tuple[str, Row]]:
+    """Rows by name. A row whose object is gone keeps its numbers but has no name any more: it is left out."""
+    named = [(names.get(slot, OTHER if slot == 0 else ""), row) for slot, row in rows.items()]
+    return sorted(((name, row) for name, row in named if name), key=lambda entry: entry[0])
+
+
+def _by_class(metric: str, text: str, label: str, rows: list[tuple[str, Row]]) -> Metric:
+    family = CounterMetricFamily(metric, text, labels=[label, "code_class"])
+    for name, row in rows:
+        for code_class, count in zip(CLASSES, row["classes"], strict=True):
+            if count:
+                family.add_metric([name, code_class], count)
+    return family
+
+
+def _counter(metric: str, text: str, label: str, rows: list[tuple[str, Row]], key: str) -> Metric:
+    family = CounterMetricFamily(metric, text, labels=[label])
+    for name, row in rows:
+        values: Mapping[str, object] = row
+        family.add_metric([name], _number(values[key]))
+    return family
+
+
+def _number(value: object) -> float:
+    return float(value) if isinstance(value, int | float) else 0.0

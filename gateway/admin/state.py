@@ -1,0 +1,51 @@
+"""What the admin port may know about the gateway, as plain values that the assembly hands over for each request."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from gateway.admin.metrics import Counters
+    from gateway.diagnostics import Diagnostic
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """One moment of the gateway."""
+
+    ready: bool
+    reason: str
+    """Why it is not ready; empty when it is."""
+    version: int
+    """Version of the current configuration; 0 before the first one."""
+    digest: str
+    """Content hash of the current configuration: equal on replicas that serve the same manifests."""
+    config_age: float
+    """Seconds since the current configuration was made."""
+    workers_wanted: int
+    workers_ready: int
+    """Workers that serve the current configuration."""
+    restarts: int
+    """Workers that were replaced after a crash."""
+    update_failures: int
+    """Updates that crashed; the last good configuration stayed."""
+    diagnostics: tuple[Diagnostic, ...]
+    issues: tuple[tuple[str, str, str], ...]
+    """(section key, field path, message) of what the workers could not compile."""
+    listeners: Mapping[int, str]
+    """Row of shared memory to listener."""
+    clusters: Mapping[int, str]
+    """Row of shared memory to cluster."""
+
+
+class Observed(Protocol):
+    """What the admin port watches."""
+
+    def facts(self) -> Facts:
+        """The present moment; cheap."""
+
+    def counters(self) -> Counters | None:
+        """Sums over all workers, ``None`` while there is no shared memory."""

@@ -1,0 +1,248 @@
+"""Assembly: source → resources → translation → deltas → workers, and the admin port beside them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+import traceback
+from typing import TYPE_CHECKING, Self, cast
+
+from gateway.admin.findings import DiagnosticLog
+from gateway.admin.server import AdminServer
+from gateway.admin.state import Facts
+from gateway.plane.coalesce import Latest
+from gateway.plane.pipeline import Translator, make_source
+from gateway.plane.supervisor import Supervisor
+from gateway.settings import AdminSettings, ListenSettings, ReloadSettings, Settings, WorkerSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from types import TracebackType
+
+    from gateway.admin.metrics import Counters
+    from gateway.plane.pipeline import Update
+    from gateway.sources import SourceState
+
+logger = logging.getLogger(__name__)
+
+_READY_TIMEOUT = 30.0
+"""Seconds that an embedding program waits for its gateway: a large folder translates in a few."""
+
+
+class Gateway:
+    """A running gateway: ``async with Gateway([folder], http_port=0) as gateway: gateway.ports["…"]``.
+
+    ``workers=0`` serves inside the caller's own loop. Entering waits until the first configuration is in force.
+    """
+
+    def __init__(
+        self,
+        paths: Sequence[str] = (),
+        *,
+        http_port: int = 0,
+        https_port: int = 0,
+        bind_address: str = "127.0.0.1",
+        ephemeral: bool = False,
+        workers: int = 0,
+        admin_port: int | None = None,
+        settings: Settings | None = None,
+    ) -> None:
+        """``settings`` wins over everything else. ``admin_port`` ``None`` serves no admin port, 0 takes a free one;
+        ``ephemeral`` takes a free port for every listener, whatever its manifest says."""
+        self.settings = settings or Settings(
+            paths=tuple(map(str, paths)),
+            listen=ListenSettings(bind_address, http_port, https_port, ephemeral=ephemeral),
+            admin=AdminSettings(port=admin_port or 0),
+            workers=WorkerSettings(count=workers),
+            reload=ReloadSettings(debounce=0.01),
+        )
+        self._admin = AdminServer(self.settings.admin, self) if settings or admin_port is not None else None
+        self._supervisor = Supervisor(self.settings, self._changed)
+        self._change = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._made_at = 0.0
+        self.update: Update | None = None
+        self.update_failures = 0
+        self.on_change: Callable[[], None] | None = None
+        """Called on the loop after anything that :meth:`facts` shows may have changed."""
+
+    async def __aenter__(self) -> Self:
+        try:
+            await self.start()
+            async with asyncio.timeout(_READY_TIMEOUT):
+                await self.until(lambda: self._supervisor.ready)
+        except BaseException:
+            await self.close()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def start(self) -> None:
+        """Begin to serve. Raises :class:`OSError` when the admin port cannot be bound."""
+        if self._admin is not None:
+            await self._admin.start()
+        self._supervisor.start()
+        latest: Latest[SourceState] = Latest(self.settings.reload)
+        loop = asyncio.get_running_loop()
+        self._tasks = [
+            loop.create_task(self._watch(latest), name="source"),
+            loop.create_task(self._publish(latest), name="publish"),
+        ]
+        for task in self._tasks:
+            task.add_done_callback(lambda _: self.wake())
+
+    async def drain(self) -> None:
+        """Fail readiness, finish what runs, end. See :class:`gateway.settings.DrainSettings` for the times."""
+        await self._supervisor.drain()
+        await self.close()
+
+    def halt(self) -> None:
+        """Cut a drain short."""
+        self._supervisor.halt()
+
+    async def close(self) -> None:
+        """End at once. Calling it twice is fine."""
+        tasks, self._tasks = self._tasks, []
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._supervisor.close()
+        if self._admin is not None:
+            await self._admin.close()
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Wait for a condition on this object. Raises what ended the source, if it ended."""
+        while not condition():
+            for task in self._tasks:
+                if task.done():
+                    task.result()
+            self._change.clear()
+            await self._change.wait()
+
+    @property
+    def ports(self) -> Mapping[str, int]:
+        """Bound port of each listener, by the listener's name."""
+        return self._supervisor.sockets.ports()
+
+    @property
+    def addresses(self) -> list[tuple[str, str, int]]:
+        """(listener, address, port) of everything that is bound."""
+        return self._supervisor.sockets.addresses()
+
+    @property
+    def admin_port(self) -> int:
+        """Bound admin port, 0 without one."""
+        return self._admin.port if self._admin is not None else 0
+
+    @property
+    def pids(self) -> list[int]:
+        """Process ids of the workers, 0 for the one inside this process."""
+        return self._supervisor.pids
+
+    @property
+    def applied(self) -> int:
+        """Version of the configuration that every worker serves; 0 while they differ."""
+        plane = self._supervisor
+        return plane.deltas.version if plane.workers_current == len(plane.slots) else 0
+
+    def facts(self) -> Facts:
+        """What the admin port shows."""
+        plane = self._supervisor
+        found = self.update.diagnostics if self.update is not None else ()
+        return Facts(
+            ready=plane.ready,
+            reason=plane.reason,
+            version=plane.deltas.version,
+            digest=plane.deltas.digest,
+            config_age=asyncio.get_running_loop().time() - self._made_at if plane.deltas.version else 0.0,
+            workers_wanted=len(plane.slots),
+            workers_ready=plane.workers_current,
+            restarts=plane.restarts,
+            update_failures=self.update_failures,
+            diagnostics=(*found, *plane.diagnostics()),
+            issues=plane.issues(),
+            listeners=plane.deltas.listener_names(),
+            clusters=plane.deltas.cluster_names(),
+        )
+
+    def counters(self) -> Counters | None:
+        """Sums over all workers."""
+        return cast("Counters | None", self._supervisor.counters())
+
+    async def _watch(self, latest: Latest[SourceState]) -> None:
+        async with contextlib.aclosing(make_source(self.settings).watch()) as states:
+            async for state in states:
+                latest.put(state)
+
+    async def _publish(self, latest: Latest[SourceState]) -> None:
+        translator = Translator(self.settings)
+        while True:
+            state = await latest.get()
+            try:
+                update = await asyncio.to_thread(translator.translate, state)
+            except Exception as crash:
+                # The crash barrier of an update: it is counted and the last good configuration stays.
+                self.update_failures += 1
+                # Without the text of the exception, which may quote a secret.
+                frames = "".join(traceback.format_tb(crash.__traceback__))
+                logger.error("update failed, the last configuration stays: %s\n%s", type(crash).__name__, frames)
+                translator = Translator(self.settings)
+                continue
+            before = self._supervisor.deltas.version
+            self.update = update
+            self._supervisor.publish(update.sections, update.model.listeners)
+            if self._supervisor.deltas.version != before:
+                self._made_at = asyncio.get_running_loop().time()
+            self._changed()
+
+    def wake(self) -> None:
+        """Let :meth:`until` look again."""
+        self._change.set()
+
+    def _changed(self) -> None:
+        self._change.set()
+        if self.on_change is not None:
+            self.on_change()
+
+
+async def serve(settings: Settings, announce: Callable[[Gateway], None]) -> int:
+    """Run until SIGTERM or SIGINT; the exit code. A second signal ends at once.
+
+    ``announce`` is called once, when the first configuration is in force. Raises :class:`OSError` when the admin port
+    cannot be bound or the source cannot be read.
+    """
+    gateway = Gateway(settings=settings)
+    signals: list[int] = []
+    log = DiagnosticLog()
+    waiting = [announce]
+
+    def look() -> None:
+        facts = gateway.facts()
+        log.write(facts)
+        if facts.ready and waiting:
+            waiting.pop()(gateway)
+
+    def signalled(number: int) -> None:
+        signals.append(number)
+        if len(signals) > 1:
+            gateway.halt()
+        gateway.wake()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, signalled, number)
+    gateway.on_change = look
+    try:
+        await gateway.start()
+        await gateway.until(lambda: bool(signals))
+        logger.info("draining for at most %g s", settings.drain.grace + settings.drain.timeout)
+        await gateway.drain()
+    finally:
+        await gateway.close()
+    return 128 + signals[1] if len(signals) > 1 else 0

@@ -1,0 +1,311 @@
+"""The ``sluice`` command. Text goes to standard output, the log and complaints go to standard error.
+
+Rich is imported by the commands that print tables, never by ``run``, which stays.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
+
+import typer
+
+from gateway.settings import (
+    AdminSettings,
+    DrainSettings,
+    Environment,
+    ListenSettings,
+    ReloadSettings,
+    Settings,
+    SettingsError,
+    WorkerSettings,
+    default_workers,
+    parse_address,
+    read_environment,
+)
+
+if TYPE_CHECKING:
+    from gateway.app import Gateway
+    from gateway.diagnostics import Diagnostic
+    from gateway.plane.pipeline import Update
+
+USAGE = 2
+"""Exit code of a wrong command line."""
+_ADMIN_PORT = 8877
+
+app = typer.Typer(
+    name="sluice",
+    help="Sluice: an API gateway for Kubernetes manifests.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Paths = Annotated[list[Path], typer.Argument(help="Files and folders of manifests.", show_default=False)]
+AccessLog = Literal["off", "json", "text"]
+LogLevel = Literal["debug", "info", "warning", "error"]
+
+
+@app.command()
+def run(
+    paths: Annotated[
+        list[Path] | None,
+        typer.Argument(help="Files and folders of manifests; changes are taken up.", show_default=False),
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Worker processes.  [default: one per CPU]", min=0, max=256)
+    ] = None,
+    bind_address: Annotated[str, typer.Option(help="Address of listeners that name none.")] = "0.0.0.0",  # noqa: S104
+    http_port: Annotated[int, typer.Option(help="Cleartext port without a Listener.", min=0, max=65535)] = 8080,
+    https_port: Annotated[int, typer.Option(help="TLS port without a Listener.", min=0, max=65535)] = 8443,
+    admin_address: Annotated[
+        str | None, typer.Option(help="Health, metrics, diagnostics.  [default: 127.0.0.1:8877]")
+    ] = None,
+    allow_remote_diagnostics: Annotated[
+        bool, typer.Option("--allow-remote-diagnostics", help="Show diagnostics to other machines too.")
+    ] = False,
+    drain_grace: Annotated[
+        float, typer.Option(help="Seconds to accept while not ready; in Kubernetes about 10.", min=0)
+    ] = 0.0,
+    drain_timeout: Annotated[
+        float | None, typer.Option(help="Seconds for running requests at the end.  [default: 30]", min=0)
+    ] = None,
+    ambassador_id: Annotated[str | None, typer.Option(help="Take objects of this id.  [default: default]")] = None,
+    access_log: Annotated[AccessLog, typer.Option(help="Access log on standard output.")] = "off",
+    log_level: Annotated[LogLevel | None, typer.Option(help="Process log.  [default: info]")] = None,
+) -> None:
+    """Serve manifests from files or folders."""
+    if not paths:
+        _fail("sluice run: no PATH given. The Kubernetes source is not in this release; name a file or a folder.")
+    try:
+        env = read_environment()
+        level = log_level or ("debug" if env.debug else "info")
+        settings = Settings(
+            paths=_existing(paths),
+            ambassador_id=ambassador_id or env.ambassador_id or "default",
+            namespace=env.namespace or "default",
+            access_log=access_log,
+            log_level=level,
+            log_json=env.json_logging,
+            listen=ListenSettings(bind_address=bind_address, http_port=http_port, https_port=https_port),
+            drain=_drain(drain_grace, drain_timeout, env),
+            admin=_admin(admin_address, env, anywhere=allow_remote_diagnostics),
+            workers=WorkerSettings(count=_first(workers, env.workers, default_workers())),
+            reload=ReloadSettings() if env.reload_max_delay is None else ReloadSettings(max_delay=env.reload_max_delay),
+        )
+        _check_ports(settings)
+    except SettingsError as error:
+        _fail(f"sluice run: {error}")
+    raise typer.Exit(_serve(settings))
+
+
+@app.command()
+def check(
+    paths: Paths,
+    output: Annotated[Literal["text", "json"], typer.Option("--output", "-o", help="Form of the findings.")] = "text",
+) -> None:
+    """Validate manifests offline. Exit code 1 when anything would be refused."""
+    from gateway.diagnostics import Diagnostic, Origin
+    from gateway.plane.offline import Offline
+
+    update = _load(paths)
+    compiled = [
+        Diagnostic("error", "compile", text, Origin(*_section(key)), path)
+        for key, path, text in Offline(update.sections).issues()
+    ]
+    found = sorted((*update.diagnostics, *compiled))
+    errors = sum(one.severity == "error" for one in found)
+    if output == "json":
+        facts = {"objects": update.objects, "errors": errors, "diagnostics": [one.to_json() for one in found]}
+        sys.stdout.write(json.dumps(facts, indent=2) + "\n")
+    else:
+        _print_findings(found, update)
+    raise typer.Exit(1 if errors else 0)
+
+
+@app.command()
+def explain(
+    arguments: Annotated[list[str], typer.Argument(metavar="PATH... METHOD URL", show_default=False)],
+    header: Annotated[list[str] | None, typer.Option("--header", "-H", help="A request header, 'Name: value'.")] = None,
+    peer: Annotated[str, typer.Option(help="Address that the request comes from.")] = "127.0.0.1",
+) -> None:
+    """Say which route takes a request, why, and what goes upstream (JSON)."""
+    from gateway.plane.offline import REFUSED, Offline
+
+    if len(arguments) < 3:
+        _fail("sluice explain: write PATH… METHOD URL, for example: sluice explain manifests GET http://localhost/")
+    *paths, method, url = arguments
+    if "://" not in url:
+        _fail(f"sluice explain: {url!r} is no URL; write it with scheme and host, for example http://localhost{url}")
+    headers = [_header(text) for text in header or ()]
+    update = _load([Path(path) for path in paths])
+    try:
+        decision = Offline(update.sections).explain(method.upper(), url, headers, peer)
+    except REFUSED as error:
+        _fail(f"sluice explain: the request is refused: {' '.join(map(str, error.args))}", code=1)
+    sys.stdout.write(json.dumps(json.loads(decision), indent=2) + "\n")
+
+
+@app.command()
+def ir(paths: Paths) -> None:
+    """Print the neutral configuration that manifests become (JSON, private keys left out)."""
+    import orjson
+
+    from gateway.ir import redacted
+
+    sys.stdout.write(orjson.dumps(redacted(_load(paths).model), option=orjson.OPT_INDENT_2).decode() + "\n")
+
+
+@app.command()
+def version() -> None:
+    """Print the version and how the native part was built."""
+    from gateway.plane.offline import build_facts
+
+    facts = build_facts()
+    sys.stdout.write(f"sluice {facts.pop('version', '')}\n")
+    for name, value in sorted(facts.items()):
+        sys.stdout.write(f"  {name:<10} {value}\n")
+    sys.stdout.write(f"  {'python':<10} {sys.version.split()[0]}\n")
+
+
+def main() -> None:
+    """Entry point of the ``sluice`` command."""
+    app()
+
+
+# ------------------------------------------------------------------------------------------------------------ helpers
+
+
+def _serve(settings: Settings) -> int:
+    import uvloop
+
+    from gateway.app import serve
+
+    _configure_log(settings)
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(serve(settings, _announce))
+    except OSError as error:
+        sys.stderr.write(f"sluice run: {error}\n")
+        return 1
+
+
+def _announce(gateway: Gateway) -> None:
+    """The one block of start-up text."""
+    facts, settings, update = gateway.facts(), gateway.settings, gateway.update
+    lines = [f"sluice serves {', '.join(settings.paths)}"]
+    lines += [f"  {name:<12} {address} port {port}" for name, address, port in gateway.addresses]
+    if update is not None:
+        model = update.model
+        routes = sum(len(host.routes) for host in model.virtual_hosts)
+        lines.append(
+            f"  {'objects':<12} {update.objects}: {len(model.virtual_hosts)} virtual hosts, {routes} routes, "
+            f"{len(model.clusters)} clusters"
+        )
+    errors = sum(found.severity == "error" for found in facts.diagnostics) + len(facts.issues)
+    lines.append(f"  {'findings':<12} {errors} errors, {len(facts.diagnostics) - errors + len(facts.issues)} others")
+    lines.append(f"  {'workers':<12} {facts.workers_wanted}")
+    lines.append(f"  {'admin':<12} http://{settings.admin.address}:{gateway.admin_port}/ready /metrics")
+    sys.stdout.write("\n".join(lines) + "\n")
+    sys.stdout.flush()
+
+
+def _load(paths: list[Path]) -> Update:
+    from gateway.plane.pipeline import load
+
+    try:
+        return asyncio.run(load(Settings(paths=_existing(paths))))
+    except (OSError, SettingsError) as error:
+        _fail(f"sluice: {error}")
+
+
+def _print_findings(found: list[Diagnostic], update: Update) -> None:
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(soft_wrap=True, highlight=False)
+    styles = {"error": "bold red", "warning": "yellow", "notice": "cyan"}
+    for one in found:
+        origin = one.origin
+        place = f"{origin.path}:{one.line}" if origin.path and one.line else origin.path
+        head = Text.assemble((one.severity, styles[one.severity]), f" [{one.code}] ", (str(origin), "bold"))
+        console.print(head, Text(f" {one.field}" if one.field else ""), sep="")
+        console.print(Text(f"  {one.message}"))
+        for label, text in (("hint", one.hint), ("at", place)):
+            if text:
+                console.print(Text(f"  {label}: {text}", style="dim"))
+    counts = {severity: sum(one.severity == severity for one in found) for severity in styles}
+    words = ", ".join(f"{count} {severity}{'' if count == 1 else 's'}" for severity, count in counts.items())
+    console.print(f"{update.objects} objects: {words}")
+
+
+def _section(key: str) -> tuple[str, str, str]:
+    kind, _, name = key.partition("/")
+    return kind, "", name
+
+
+def _header(text: str) -> tuple[str, str]:
+    name, colon, value = text.partition(":")
+    if not colon or not name.strip():
+        _fail(f"sluice explain: {text!r} is no header; write -H 'Name: value'")
+    return name.strip(), value.strip()
+
+
+def _existing(paths: list[Path]) -> tuple[str, ...]:
+    for path in paths:
+        if not path.exists():
+            raise SettingsError(f"{path} does not exist; name a file or folder of manifests")
+    return tuple(map(str, paths))
+
+
+def _drain(grace: float, timeout: float | None, env: Environment) -> DrainSettings:
+    drain = DrainSettings(grace=grace)
+    chosen = timeout if timeout is not None else env.drain_time
+    return drain if chosen is None else replace(drain, timeout=chosen)
+
+
+def _admin(address: str | None, env: Environment, *, anywhere: bool) -> AdminSettings:
+    default = AdminSettings(env.admin_address or "127.0.0.1", _first(env.admin_port, _ADMIN_PORT), anywhere)
+    if address is None:
+        return default
+    host, port = parse_address(address, default.port)
+    return replace(default, address=host, port=port)
+
+
+def _check_ports(settings: Settings) -> None:
+    listen, admin = settings.listen, settings.admin
+    if listen.http_port and listen.http_port == listen.https_port:
+        raise SettingsError(f"--http-port and --https-port are both {listen.http_port}; give them different ports")
+    if admin.port and admin.port in {listen.http_port, listen.https_port}:
+        raise SettingsError(f"the admin port {admin.port} is a data port too; change --admin-address")
+
+
+def _first(*values: int | None) -> int:
+    return next(value for value in values if value is not None)
+
+
+def _configure_log(settings: Settings) -> None:
+    form = "%(asctime)s %(levelname)s %(message)s"
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_JsonFormatter() if settings.log_json else logging.Formatter(form))
+    logging.basicConfig(level=settings.log_level.upper(), handlers=[handler])
+
+
+class _JsonFormatter(logging.Formatter):
+    """One JSON object per line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = {"time": self.formatTime(record), "level": record.levelname.lower(), "message": record.getMessage()}
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return json.dumps(line)
+
+
+def _fail(message: str, code: int = USAGE) -> NoReturn:
+    sys.stderr.write(message + "\n")
+    raise typer.Exit(code)

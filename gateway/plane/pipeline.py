@@ -1,0 +1,65 @@
+"""From the objects of a source to an encoded configuration: the pure part of an update, run in a thread."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gateway.ir import Encoder
+from gateway.sources import DirectorySource
+from gateway.translate import Memo, TranslateSettings, translate
+
+if TYPE_CHECKING:
+    from gateway.diagnostics import Diagnostic
+    from gateway.ir import Gateway, Section
+    from gateway.settings import Settings
+    from gateway.sources import SourceState
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """A translated configuration."""
+
+    model: Gateway
+    sections: tuple[Section, ...]
+    diagnostics: tuple[Diagnostic, ...]
+    objects: int
+    """Objects of the source."""
+
+
+class Translator:
+    """Source states to updates. Keeps what it needs to translate only what changed; one thread at a time."""
+
+    def __init__(self, settings: Settings) -> None:
+        listen = settings.listen
+        self._settings = TranslateSettings(
+            http_port=listen.http_port,
+            https_port=listen.https_port,
+            bind_address=listen.bind_address,
+            ambassador_id=settings.ambassador_id,
+            namespace=settings.namespace,
+            unclassified_ingress=True,
+            access_log=settings.access_log,
+        )
+        self._memo = Memo()
+        self._encoder = Encoder()
+
+    def translate(self, state: SourceState) -> Update:
+        result = translate(state.resources, self._settings, self._memo)
+        found = (*state.diagnostics, *result.diagnostics)
+        return Update(result.gateway, self._encoder.encode(result.gateway), found, len(state.resources))
+
+
+def make_source(settings: Settings) -> DirectorySource:
+    """The source of this release: files and folders."""
+    return DirectorySource(settings.paths)
+
+
+async def load(settings: Settings) -> Update:
+    """Read and translate once, without serving. Raises :class:`OSError` when a path cannot be read."""
+    async with contextlib.aclosing(make_source(settings).watch()) as states:
+        async for state in states:
+            return await asyncio.to_thread(Translator(settings).translate, state)
+    raise OSError("the source ended before its first state")

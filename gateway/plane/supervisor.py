@@ -1,0 +1,258 @@
+"""Keeps one worker in every slot: starts, feeds, replaces and drains them.
+
+Sockets and shared memory belong to the master, so a worker can be replaced without losing a queued connection or a
+counter. While a slot waits out a crash loop, a living sibling accepts from its sockets too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import random
+from typing import TYPE_CHECKING, Any
+
+from gateway import _native
+from gateway.plane.backoff import CrashBackoff
+from gateway.plane.control import Configure
+from gateway.plane.delta import DeltaBuilder
+from gateway.plane.launch import launch_process, launch_task
+from gateway.plane.link import Plan
+from gateway.plane.slot import Slot, within
+from gateway.plane.sockets import SocketTable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from gateway.diagnostics import Diagnostic
+    from gateway.ir.encode import Section
+    from gateway.ir.model import Listener
+    from gateway.plane.control import Issue
+    from gateway.plane.launch import Launcher
+    from gateway.settings import Settings
+
+_TICK = 0.01
+"""Seconds between two looks at retired sockets; only while there are some."""
+_KILL_SLACK = 2.0
+"""Seconds after the drain deadline until a worker that hangs is killed."""
+_STDOUT = 1
+
+
+class Supervisor:
+    """The data plane as the master sees it. All methods must be called on the loop's thread."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        on_change: Callable[[], None] = lambda: None,
+        launcher: Launcher | None = None,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        """``on_change`` is called whenever readiness, issues or ports may have changed. ``workers.count`` 0 means one
+        worker inside this loop. ``jitter`` gives numbers in [0, 1)."""
+        workers = settings.workers
+        self._settings = settings
+        self._on_change = on_change
+        self.deltas = DeltaBuilder()
+        self.sockets = SocketTable(settings.listen, max(1, workers.count))
+        self._plan = Plan(self.deltas)
+        self._draining = False
+        self._ending = asyncio.Event()
+        self._halted = asyncio.Event()
+        self.slots = [
+            Slot(
+                number,
+                self._plan,
+                launcher or (launch_process if workers.count else launch_task),
+                CrashBackoff(
+                    workers.crash_limit, workers.crash_window, workers.backoff_initial, workers.backoff_max, jitter
+                ),
+                self._ending,
+                self._slot_changed,
+            )
+            for number in range(max(1, workers.count))
+        ]
+        self._tasks: list[asyncio.Task[None]] = []
+        self._memory: _native.SharedMemory | None = None
+        self._memory_fd = -1
+        self._ticker: asyncio.TimerHandle | None = None
+        self._was_ready = False
+
+    # ------------------------------------------------------------------------------------------------ configuration
+
+    def start(self) -> None:
+        """Make the shared memory and start every worker. Raises :class:`OSError`."""
+        self._memory_fd = os.memfd_create("sluice-stats", os.MFD_CLOEXEC)
+        self._memory = _native.SharedMemory(self._memory_fd, len(self.slots))
+        loop = asyncio.get_running_loop()
+        self._tasks = [
+            loop.create_task(slot.keep(self._configuration(slot.number)), name=f"slot-{slot.number}")
+            for slot in self.slots
+        ]
+
+    def publish(self, sections: Iterable[Section], listeners: Iterable[Listener]) -> None:
+        """Make this the configuration of all workers. Returns at once; equal input does nothing."""
+        if self._ending.is_set():
+            return
+        if self.deltas.update(sections) is not None:
+            self._plan.forget()
+        self.sockets.update(listeners, asyncio.get_running_loop().time())
+        self._schedule()
+        self._sync()
+
+    def _configuration(self, slot: int) -> Configure:
+        settings = self._settings
+        return Configure(
+            slot=slot,
+            workers=len(self.slots),
+            drain_timeout=settings.drain.timeout,
+            handover=settings.listen.handover,
+            filter_budget=settings.workers.filter_budget,
+            filters=settings.workers.filters,
+            memory_fd=self._memory_fd,
+            access_log_fd=_STDOUT,
+        )
+
+    # ------------------------------------------------------------------------------------------------------- looking
+
+    @property
+    def ready(self) -> bool:
+        """Every worker has applied a complete configuration once, and at least one can serve now."""
+        return self._was_ready and not self._draining and any(slot.serving for slot in self.slots)
+
+    @property
+    def reason(self) -> str:
+        """Why :attr:`ready` is false; empty when it is true."""
+        if self.ready:
+            return ""
+        if self._draining:
+            return "draining"
+        if self.deltas.version == 0:
+            return "waiting for the first configuration"
+        return f"{sum(slot.serving for slot in self.slots)} of {len(self.slots)} workers serve"
+
+    @property
+    def workers_current(self) -> int:
+        """Workers that serve the newest configuration."""
+        return sum(slot.current for slot in self.slots)
+
+    @property
+    def restarts(self) -> int:
+        """Workers that were replaced after a crash."""
+        return sum(slot.restarts for slot in self.slots)
+
+    @property
+    def pids(self) -> list[int]:
+        """Process ids of the running workers, 0 for one inside this process."""
+        return [slot.pid for slot in self.slots if slot.pid is not None]
+
+    def issues(self) -> tuple[Issue, ...]:
+        """What the workers could not compile or load; each once."""
+        reports = (slot.link.report for slot in self.slots if slot.link is not None)
+        return tuple({issue: None for report in reports if report is not None for issue in report.issues})
+
+    def diagnostics(self) -> tuple[Diagnostic, ...]:
+        """Ports that cannot be served."""
+        return self.sockets.diagnostics()
+
+    def counters(self) -> dict[str, Any] | None:
+        """Sums over all workers, ``None`` before :meth:`start` and after :meth:`close`."""
+        return None if self._memory is None else self._memory.read()
+
+    # -------------------------------------------------------------------------------------------------------- ending
+
+    async def drain(self) -> None:
+        """Fail readiness, keep accepting for the grace, then finish what runs. Ends early after :meth:`halt`."""
+        settings = self._settings.drain
+        self._draining = True
+        self._on_change()
+        if settings.grace:
+            await within(self._halted, settings.grace)
+        self._ending.set()
+        links = [slot.link for slot in self.slots if slot.link is not None]
+        for link in links:
+            with contextlib.suppress(OSError):
+                link.drain(settings.timeout)
+        loop = asyncio.get_running_loop()
+        self.sockets.retire_all(loop.time())
+        while self.sockets.busy and self.pids and not await within(self._halted, _TICK):
+            self.sockets.advance(loop.time())
+        for link in links:
+            with contextlib.suppress(OSError):
+                link.unlisten_all()
+        if self._tasks and not self._halted.is_set():
+            await asyncio.wait(self._tasks, timeout=settings.timeout + _KILL_SLACK)
+        await self.close()
+
+    def halt(self) -> None:
+        """End at once: running requests are cut."""
+        self._draining = True
+        self._ending.set()
+        self._halted.set()
+        for slot in self.slots:
+            slot.halt()
+
+    async def close(self) -> None:
+        """Kill what still runs and release everything. Calling it twice is fine."""
+        self.halt()
+        if self._ticker is not None:
+            self._ticker.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+        self.sockets.close()
+        self._plan.forget()
+        self._memory = None
+        if self._memory_fd >= 0:
+            os.close(self._memory_fd)
+            self._memory_fd = -1
+
+    # ------------------------------------------------------------------------------------------------------- feeding
+
+    def _slot_changed(self, slot: Slot) -> None:
+        link = slot.link
+        if link is None:
+            if self._memory is not None:
+                self._memory.reset_gauges(slot.number)
+        elif link.report is not None and link.current:
+            self.deltas.settle(link.report.version, {key for key, _, _ in link.report.issues})
+        if all(slot.serving for slot in self.slots):
+            self._was_ready = True
+        if self.workers_current == len(self.slots):
+            self._plan.forget()
+        self._sync()
+        self._on_change()
+
+    def _sync(self) -> None:
+        """Bring every worker closer to what it should have."""
+        if self._ending.is_set():
+            return
+        tables = {slot.number: self.sockets.slot(slot.number) for slot in self.slots}
+        living = [slot.number for slot in self.slots if slot.serving and not slot.waiting]
+        for slot in self.slots:
+            if slot.waiting and living:
+                _merge(tables[living[slot.number % len(living)]], self.sockets.slot(slot.number))
+        for slot in self.slots:
+            slot.sync(tables[slot.number])
+
+    def _schedule(self) -> None:
+        """Look at the sockets again when there is a reason to."""
+        if self._ticker is not None:
+            self._ticker.cancel()
+            self._ticker = None
+        delay = _TICK if self.sockets.busy else self._settings.listen.retry_interval
+        if not self._ending.is_set() and (self.sockets.busy or self.sockets.failing):
+            self._ticker = asyncio.get_running_loop().call_later(delay, self._tick)
+
+    def _tick(self) -> None:
+        if self._ending.is_set():
+            return
+        gone = self.sockets.advance(asyncio.get_running_loop().time())
+        if self.sockets.retry() or gone:
+            self._sync()
+            self._on_change()
+        self._schedule()
+
+
+def _merge(table: dict[str, dict[int, int]], lent: dict[str, dict[int, int]]) -> None:
+    for name, sockets in lent.items():
+        table[name] = table.get(name, {}) | sockets

@@ -1,0 +1,212 @@
+"""Every setting of a process, in one tree that is read once at start.
+
+This is the only module that looks at the environment. Command line flags win over environment variables, environment
+variables win over defaults. Times are seconds, sizes are bytes, unless the name says otherwise.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+AccessLog = Literal["off", "json", "text"]
+
+
+class SettingsError(ValueError):
+    """A setting or a combination of settings that cannot work; the text says what to do about it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ListenSettings:
+    """Where data-plane ports are bound."""
+
+    bind_address: str = "0.0.0.0"  # noqa: S104
+    """Address of listeners that name none. Every interface, because an edge in a container is reached from outside."""
+    http_port: int = 8080
+    """Cleartext port of manifests without a Listener (Emissary's container port); 0 takes a free port."""
+    https_port: int = 8443
+    """TLS port of manifests without a Listener (Emissary's container port); 0 takes a free port."""
+    ephemeral: bool = False
+    """Bind every listener on a free port whatever its manifest says: tests and embedders run side by side."""
+    backlog: int = 4096
+    """Connections that wait in one accept queue; capped by ``net.core.somaxconn``. Covers a reload's pause."""
+    retry_interval: float = 1.0
+    """Seconds until a port that could not be bound is tried again: quick for a rolling restart, cheap for ever."""
+    handover: float = 0.25
+    """Seconds in which handshakes that have begun may finish after new ones are refused: about one long round trip."""
+
+
+@dataclass(frozen=True, slots=True)
+class DrainSettings:
+    """How a process ends (SIGTERM, SIGINT)."""
+
+    grace: float = 0.0
+    """Seconds in which readiness fails but connections are still taken. 0 for a desk; in Kubernetes set it to the
+    time that load balancers need to notice (10 is a good value there)."""
+    timeout: float = 30.0
+    """Seconds that running requests get afterwards. Kubernetes kills after ``terminationGracePeriodSeconds`` (30 by
+    default), so Emissary's 600 would never be reached; ``AMBASSADOR_DRAIN_TIME`` still sets it."""
+
+
+@dataclass(frozen=True, slots=True)
+class AdminSettings:
+    """The operator's port: health, metrics, diagnostics."""
+
+    address: str = "127.0.0.1"
+    """Loopback, because diagnostics name internal services; containers pass 0.0.0.0 so that probes reach it."""
+    port: int = 8877
+    """Emissary's admin port; 0 takes a free port."""
+    diagnostics_anywhere: bool = False
+    """Serve ``/ambassador/v0/diag/`` to peers that are not loopback."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSettings:
+    """The data-plane processes."""
+
+    count: int = 1
+    """Worker processes; 0 serves inside the master's own loop (tests, embedders)."""
+    crash_limit: int = 3
+    """Crashes of one slot inside ``crash_window`` that are replaced at once; the next ones wait."""
+    crash_window: float = 10.0
+    """Seconds over which crashes are counted: a fault that comes back within seconds is a loop."""
+    backoff_initial: float = 0.5
+    """Seconds of the first wait of a crash loop."""
+    backoff_max: float = 30.0
+    """Longest wait of a crash loop, so that a mended cause is noticed within half a minute."""
+    filter_budget: float = 5.0
+    """Seconds that a Python filter may take before its request is answered 504 (Emissary's AuthService timeout)."""
+    filters: tuple[tuple[str, str], ...] = ()
+    """Python filters as (name, ``module:callable``), loaded in the workers. Only the operator can set them."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReloadSettings:
+    """How changes of the source become snapshots."""
+
+    debounce: float = 0.05
+    """Seconds of silence after a change before translating: an editor or a symlink swap makes several events."""
+    max_delay: float = 0.5
+    """Longest time a stream of changes can put off a translation."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The whole tree."""
+
+    paths: tuple[str, ...] = ()
+    """Files and folders of manifests."""
+    ambassador_id: str = "default"
+    """Only objects that carry this id (or none, for ``default``) are ours: several gateways share one cluster."""
+    namespace: str = "default"
+    """Namespace of objects that name none, and of the gateway itself."""
+    access_log: AccessLog = "off"
+    """Form of the access log on standard output; a manifest's own choice wins over ``off``."""
+    log_level: str = "info"
+    """Lowest level of the process log on standard error."""
+    log_json: bool = False
+    """The process log as JSON lines, for log collectors that parse."""
+    listen: ListenSettings = field(default_factory=ListenSettings)
+    drain: DrainSettings = field(default_factory=DrainSettings)
+    admin: AdminSettings = field(default_factory=AdminSettings)
+    workers: WorkerSettings = field(default_factory=WorkerSettings)
+    reload: ReloadSettings = field(default_factory=ReloadSettings)
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """What the environment says; ``None`` where it says nothing."""
+
+    ambassador_id: str | None = None
+    """``AMBASSADOR_ID``"""
+    namespace: str | None = None
+    """``AMBASSADOR_NAMESPACE``"""
+    drain_time: float | None = None
+    """``AMBASSADOR_DRAIN_TIME``, seconds"""
+    reload_max_delay: float | None = None
+    """``AMBASSADOR_RECONFIG_MAX_DELAY``, seconds"""
+    workers: int | None = None
+    """``ENVOY_CONCURRENCY``: Envoy's worker threads, here worker processes"""
+    json_logging: bool = False
+    """``AMBASSADOR_JSON_LOGGING``: the process log as JSON lines"""
+    debug: bool = False
+    """``AMBASSADOR_DEBUG``: log level debug unless a flag says otherwise"""
+    admin_address: str | None = None
+    """``AMBASSADOR_HEALTHCHECK_BIND_ADDRESS``"""
+    admin_port: int | None = None
+    """``AMBASSADOR_HEALTHCHECK_BIND_PORT``"""
+
+
+def read_environment(environ: Mapping[str, str] | None = None) -> Environment:
+    """Read the variables that Emissary-ingress knows and that mean something here. Raises :class:`SettingsError`."""
+    env = os.environ if environ is None else environ
+    return Environment(
+        ambassador_id=env.get("AMBASSADOR_ID") or None,
+        namespace=env.get("AMBASSADOR_NAMESPACE") or None,
+        drain_time=_seconds(env, "AMBASSADOR_DRAIN_TIME"),
+        reload_max_delay=_seconds(env, "AMBASSADOR_RECONFIG_MAX_DELAY"),
+        workers=_integer(env, "ENVOY_CONCURRENCY"),
+        json_logging=_boolean(env, "AMBASSADOR_JSON_LOGGING"),
+        debug=bool(env.get("AMBASSADOR_DEBUG")),
+        admin_address=env.get("AMBASSADOR_HEALTHCHECK_BIND_ADDRESS") or None,
+        admin_port=_integer(env, "AMBASSADOR_HEALTHCHECK_BIND_PORT"),
+    )
+
+
+def worker_environment(import_path: list[str], environ: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Environment of a worker: the master's, plus the master's import path (a worker never imports from the current
+    directory) and two malloc arenas, because a worker has two threads and each further arena costs memory."""
+    env = dict(os.environ if environ is None else environ)
+    env["PYTHONPATH"] = os.pathsep.join(path or os.getcwd() for path in import_path)
+    env.setdefault("MALLOC_ARENA_MAX", "2")
+    return env
+
+
+def default_workers() -> int:
+    """One worker for each CPU that this process may use."""
+    return max(1, len(os.sched_getaffinity(0)))
+
+
+def parse_address(text: str, default_port: int) -> tuple[str, int]:
+    """Split ``host:port``, ``[v6]:port``, ``host`` or ``:port``. Raises :class:`SettingsError`."""
+    host, colon, port = text.rpartition(":")
+    bare_v6 = ":" in host and not host.startswith("[")
+    if not colon or text.endswith("]") or bare_v6:
+        host, port = text, ""
+    host = host.removeprefix("[").removesuffix("]") or "127.0.0.1"
+    if not port:
+        return host, default_port
+    if not port.isascii() or not port.isdigit() or int(port) > 65535:
+        raise SettingsError(f"{text!r} is no address: write HOST:PORT, for example 127.0.0.1:8877")
+    return host, int(port)
+
+
+def _seconds(env: Mapping[str, str], name: str) -> float | None:
+    text = env.get(name)
+    if not text:
+        return None
+    number, _, rest = text.partition("s")
+    try:
+        value = float(number)
+    except ValueError:
+        value = -1.0
+    if rest or not 0 <= value < 1e9:
+        raise SettingsError(f"{name}={text!r} is no number of seconds: set for example {name}=30")
+    return value
+
+
+def _integer(env: Mapping[str, str], name: str) -> int | None:
+    text = env.get(name)
+    if not text:
+        return None
+    if not text.isascii() or not text.isdigit():
+        raise SettingsError(f"{name}={text!r} is no whole number: set for example {name}=4 or leave it out")
+    return int(text)
+
+
+def _boolean(env: Mapping[str, str], name: str) -> bool:
+    return env.get(name, "").lower() in {"1", "true", "yes", "on"}
