@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
+from gateway.base.keys import ObjectKey, kind_group
 from gateway.diagnostics import Origin
 from gateway.resources.core import ConfigMap, EndpointSlice, Secret, SecretData
 from gateway.resources.generic import Generic
@@ -39,6 +40,11 @@ class ObjectHead:
     def origin(self, metadata: Metadata) -> Origin:
         """The origin of the object for diagnostics."""
         return Origin(self.kind, metadata.namespace, metadata.name, self.path)
+
+    def key(self, metadata: Metadata) -> ObjectKey:
+        """The key of the object in a set; an Ingress of the old group is one of the new group."""
+        group = "networking.k8s.io" if self.group == "extensions" else self.group
+        return ObjectKey(kind_group(self.kind, group), metadata.namespace, metadata.name)
 
 
 def read_metadata(raw: object, inspection: Inspection) -> Metadata | None:

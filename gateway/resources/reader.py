@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping as Map
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -19,6 +20,9 @@ from gateway.resources.model import DEFAULT_AMBASSADOR_ID, DEFAULT_NAMESPACE, GE
 from gateway.resources.registry import AMBASSADOR_VERSIONS, KINDS, KNOWN_KINDS
 from gateway.resources.schema import Inspection, Problem, join
 from gateway.resources.yamltree import MAX_DEPTH, ManifestError
+
+if TYPE_CHECKING:
+    from gateway.base.keys import ObjectKey
 
 _TOP_LEVEL = frozenset({"apiVersion", "kind", "metadata", "spec", "status"})
 _AUTOMATIC_ID = "_automatic_"
@@ -39,6 +43,8 @@ class ReadResult:
 
     resources: tuple[Resource, ...]
     diagnostics: tuple[Diagnostic, ...]
+    refused: tuple[ObjectKey, ...] = ()
+    """Objects that have a name but were refused for an error."""
 
 
 DEFAULT_SETTINGS = ReadSettings()
@@ -46,9 +52,9 @@ DEFAULT_SETTINGS = ReadSettings()
 
 def read_object(raw: object, path: str = "", settings: ReadSettings = DEFAULT_SETTINGS) -> ReadResult:
     """Read one object, or a ``List`` of objects, with all that its annotations declare. Never raises."""
-    reader = _Reader(path, settings, [], Collector())
+    reader = _Reader(path, settings, [], [], Collector())
     reader.read(raw, 0)
-    return ReadResult(tuple(reader.resources), reader.found.sorted())
+    return ReadResult(tuple(reader.resources), reader.found.sorted(), tuple(reader.refused))
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +62,7 @@ class _Reader:
     path: str
     settings: ReadSettings
     resources: list[Resource]
+    refused: list[ObjectKey]
     found: Collector
 
     def read(self, raw: object, depth: int) -> None:
@@ -120,6 +127,8 @@ class _Reader:
         self._report(head.origin(metadata), inspection.problems)
         if resource is not None and not inspection.failed:
             self.resources.append(resource)
+        else:
+            self.refused.append(head.key(metadata))
 
     def _skip_kind(self, head: ObjectHead, raw: Map[str, object]) -> None:
         origin = head.origin(_raw_name(raw))
@@ -168,9 +177,10 @@ class _Reader:
         if item.problem:
             self.found.error("annotation-invalid", item.problem, parent, field)
             return
-        inner = _Reader(self.path, replace(self.settings, namespace=metadata.namespace), [], Collector())
+        inner = _Reader(self.path, replace(self.settings, namespace=metadata.namespace), [], [], Collector())
         inner.read(item.raw, MAX_DEPTH)
         self.resources.extend(inner.resources)
+        self.refused.extend(inner.refused)
         for diagnostic in inner.found.sorted():
             hint = f"{diagnostic.hint + '; ' if diagnostic.hint else ''}in annotation {CONFIG_ANNOTATION} of {parent}"
             self.found.add(replace(diagnostic, hint=hint))

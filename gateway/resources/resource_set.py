@@ -60,12 +60,21 @@ class ResourceSet:
     ) -> ResourceSet:
         """Collect objects; of several with one key the first stays. Views are shared with ``previous`` where equal."""
         by_key: dict[ObjectKey, Resource] = {}
-        groups: dict[type[Resource], list[Resource]] = {}
         for resource in resources:
-            key = resource.key
-            if key not in by_key:
-                by_key[key] = resource
-                groups.setdefault(type(resource), []).append(resource)
+            by_key.setdefault(resource.key, resource)
+        return cls.of_keyed(by_key, locations, previous)
+
+    @classmethod
+    def of_keyed(
+        cls,
+        by_key: Map[ObjectKey, Resource],
+        locations: Map[ObjectKey, Location] | None = None,
+        previous: ResourceSet | None = None,
+    ) -> ResourceSet:
+        """The same for objects whose keys are known already; the caller gives the mappings away."""
+        groups: dict[type[Resource], list[Resource]] = {}
+        for resource in by_key.values():
+            groups.setdefault(type(resource), []).append(resource)
         views: dict[type[Resource], tuple[Resource, ...]] = {}
         for kind, members in groups.items():
             members.sort(key=_name_order)

@@ -18,12 +18,12 @@ from gateway.resources.scalars import key_text, resolve, resolve_tagged
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-MAX_NODES = 100_000
-"""Values of one document, those behind aliases counted at each use."""
+MAX_ALIASED_NODES = 100_000
+"""Values that the aliases of one document may stand for; what is written out is bounded by the size of the text."""
 
 MAX_DEPTH = 100
-MAX_DOCUMENT_BYTES = 8 * 1024 * 1024
-"""An object in a cluster is at most 1.5 MiB (etcd); lists of objects may be larger."""
+MAX_DOCUMENT_BYTES = 16 * 1024 * 1024
+"""An object in a cluster is at most 1.5 MiB (etcd); a ``List`` of objects may be larger."""
 
 Value = object
 _STR_TAG = "tag:yaml.org,2002:str"
@@ -79,20 +79,20 @@ class _Event(Protocol):
 class _Builder:
     """Builds values from the events of one stream."""
 
-    __slots__ = ("_anchors", "_line", "_next", "_nodes")
+    __slots__ = ("_aliased", "_anchors", "_next", "_nodes")
 
     def __init__(self, parser: CParser) -> None:
         self._next = cast("Callable[[], _Event]", parser.get_event)
         self._anchors: dict[str, tuple[Value, int, int]] = {}
         self._nodes = 0
-        self._line = 0
+        self._aliased = 0
 
     def documents(self) -> Iterator[Document]:
         """Yield the documents of the stream."""
         self._next()
         while isinstance(event := self._next(), yaml.DocumentStartEvent):
             self._anchors = {}
-            self._nodes = 0
+            self._nodes = self._aliased = 0
             first = self._next()
             line = first.start_mark.line + 1
             value, _ = self._node(first, 0)
@@ -105,7 +105,7 @@ class _Builder:
         """Build the node that starts with ``event``; also return the depth of its subtree."""
         kind: type[object] = type(event)
         if kind is yaml.ScalarEvent:
-            self._count(event, 1)
+            self._nodes += 1
             value = self._scalar(event)
             if event.anchor:
                 self._anchors[event.anchor] = (value, 1, 0)
@@ -115,7 +115,7 @@ class _Builder:
         if depth >= MAX_DEPTH:
             raise ManifestError(f"is nested deeper than {MAX_DEPTH} levels", event.start_mark.line + 1)
         before = self._nodes
-        self._count(event, 1)
+        self._nodes += 1
         value, height = self._mapping(event, depth) if kind is yaml.MappingStartEvent else self._sequence(event, depth)
         if event.anchor:
             self._anchors[event.anchor] = (value, self._nodes - before, height)
@@ -128,7 +128,10 @@ class _Builder:
                 f"uses the alias *{event.anchor} before its anchor is complete", event.start_mark.line + 1
             )
         value, nodes, height = target
-        self._count(event, nodes)
+        self._nodes += nodes
+        self._aliased += nodes
+        if self._aliased > MAX_ALIASED_NODES:
+            raise ManifestError(f"has aliases for more than {MAX_ALIASED_NODES} values", event.start_mark.line + 1)
         if depth + height > MAX_DEPTH:
             raise ManifestError(f"is nested deeper than {MAX_DEPTH} levels", event.start_mark.line + 1)
         return value, height
@@ -193,11 +196,6 @@ class _Builder:
             return resolve_tagged(event.tag, text)
         except ValueError as error:
             raise ManifestError(str(error), event.start_mark.line + 1) from error
-
-    def _count(self, event: _Event, nodes: int) -> None:
-        self._nodes += nodes
-        if self._nodes > MAX_NODES:
-            raise ManifestError(f"has more than {MAX_NODES} values, aliases expanded", event.start_mark.line + 1)
 
     def _refuse_tag(self, event: _Event) -> None:
         raise ManifestError(f"has the tag {str(event.tag)[:80]!r}, which is not supported", event.start_mark.line + 1)

@@ -1,0 +1,54 @@
+"""The folder source: manifests from files and folders, followed live."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from typing import TYPE_CHECKING
+
+from gateway.resources.reader import DEFAULT_SETTINGS, ReadSettings
+from gateway.sources.loader import Loader, SourceState
+from gateway.sources.watcher import Watcher, WatchPlan
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Iterable
+    from pathlib import Path
+
+
+class DirectorySource:
+    """Objects from files and folders; see :func:`~gateway.sources.tree.find_files` for what is loaded.
+
+    A file that cannot be parsed or read keeps its last good objects, and so does an object whose newer version is
+    refused; the diagnostics say so. ``polling`` is for file systems without change events.
+    """
+
+    __slots__ = ("_loader", "_paths", "_polling")
+
+    def __init__(
+        self, paths: Iterable[str | Path], settings: ReadSettings = DEFAULT_SETTINGS, *, polling: bool = False
+    ) -> None:
+        self._paths = tuple(os.path.normpath(os.fspath(path)) for path in paths)
+        self._polling = polling
+        self._loader = Loader(self._paths, settings)
+
+    def load(self) -> SourceState:
+        """Read everything now, in the calling thread. Not to be mixed with a running :meth:`watch`."""
+        return self._loader.scan()
+
+    async def watch(self) -> AsyncGenerator[SourceState, None]:
+        """Yield the state at once and after every change that matters; ends only when it is closed or cancelled.
+
+        Reading happens in a thread. Watches are set before files are read, so that no change falls between.
+        """
+        last: SourceState | None = None
+        while True:
+            plan = await asyncio.to_thread(WatchPlan.of, self._paths, self._loader.tree.targets)
+            async with Watcher(plan, polling=self._polling) as watcher:
+                while watcher.running:
+                    state = await asyncio.to_thread(self._loader.scan)
+                    if state is not last:
+                        last = state
+                        yield state
+                    if plan != await asyncio.to_thread(WatchPlan.of, self._paths, self._loader.tree.targets):
+                        break
+                    await watcher.wait()
