@@ -39,8 +39,9 @@ ENV PATH=/opt/sluice/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1
 USER 65532:65532
 WORKDIR /
-# 8080 and 8443 carry traffic; 8877 answers probes and scrapers. None of them needs a privilege.
+# Manifests are mounted at /etc/sluice. 8080 and 8443 carry traffic, 8877 answers probes and scrapers; no port here needs
+# a privilege.
 EXPOSE 8080 8443 8877
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["sluice"]
-CMD ["run", "--admin-address", "0.0.0.0:8877"]
+CMD ["run", "/etc/sluice", "--admin-address", "0.0.0.0:8877"]
