@@ -21,6 +21,12 @@ impl<N: AsRef<[u8]>, V: AsRef<[u8]>, const LEN: usize> Headers for [(N, V); LEN]
     }
 }
 
+impl<H: Headers + ?Sized> Headers for &H {
+    fn get(&self, name: &[u8]) -> Option<&[u8]> {
+        (**self).get(name)
+    }
+}
+
 /// No headers at all.
 impl Headers for () {
     fn get(&self, _: &[u8]) -> Option<&[u8]> {

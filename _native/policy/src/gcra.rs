@@ -104,7 +104,7 @@ impl Rate {
 
     /// What taking `n` tokens at `now_ns` from a bucket with this TAT gives: the new TAT, or why not.
     fn judge(&self, tat: u64, now_ns: u64, n: u64) -> Result<(u64, u64), u64> {
-        if n > self.burst {
+        if n > self.burst || self.tokens == 0 {
             return Err(u64::MAX);
         }
         let base = tat.max(now_ns);
