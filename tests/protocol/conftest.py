@@ -26,6 +26,7 @@ def shared_edge(upstream: Backend, tmp_path_factory: pytest.TempPathFactory) -> 
     ports = Ports(extra=2)
     with GatewayProcess(tmp_path_factory.mktemp("edge"), ports, site(ports, upstream.port)) as gateway:
         yield Edge(gateway, upstream)
+        assert gateway.metric("sluice_native_panics_total") == 0
 
 
 @pytest.fixture(scope="session")
@@ -43,6 +44,7 @@ def shared_relaxed_edge(upstream: Backend, tmp_path_factory: pytest.TempPathFact
     )
     with GatewayProcess(tmp_path_factory.mktemp("relaxed"), ports, objects) as gateway:
         yield Edge(gateway, upstream)
+        assert gateway.metric("sluice_native_panics_total") == 0
 
 
 def _checked(edge: Edge) -> Iterator[Edge]:

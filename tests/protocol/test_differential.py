@@ -21,7 +21,6 @@ from tests.support.ports import LOOPBACK
 from tests.support.replies import echo
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from tests.protocol.corpus.payload import Payload
@@ -52,7 +51,8 @@ class Case:
         return "agree" if all(rivals) else "between"
 
     def __str__(self) -> str:
-        return f"{self.payload.id}: sluice={self.sluice} nginx={self.nginx} haproxy={self.haproxy} {self.payload.data[:300]!r}"
+        verdicts = f"sluice={self.sluice} nginx={self.nginx} haproxy={self.haproxy}"
+        return f"{self.payload.id}: {verdicts} {self.payload.data[:300]!r}"
 
 
 def _judge_all(port: int, backend: Backend, payloads: list[Payload], into: list[Requests]) -> None:
@@ -60,7 +60,7 @@ def _judge_all(port: int, backend: Backend, payloads: list[Payload], into: list[
 
 
 @pytest.fixture(scope="module")
-def cases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Case]]:
+def cases(tmp_path_factory: pytest.TempPathFactory) -> list[Case]:
     folder: Path = tmp_path_factory.mktemp("differential")
     payloads = corpus()
     verdicts: dict[str, list[Requests]] = {"sluice": [], "nginx": [], "haproxy": []}

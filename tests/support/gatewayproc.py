@@ -67,6 +67,14 @@ class GatewayProcess(ChildProcess):
             self.ports.admin, request("GET", path, ("Connection", "close"), host=f"{LOOPBACK}:{self.ports.admin}")
         )
 
+    def metric(self, name: str) -> float:
+        """Value of a metric without labels."""
+        for line in self.admin_page("/metrics").body.decode().splitlines():
+            key, _, value = line.partition(" ")
+            if key == name:
+                return float(value)
+        raise AssertionError(f"no metric {name}")
+
     def configure(self, *objects: Object, file: str = "main.yaml") -> None:
         """Replace a file of the folder; the gateway takes it up by itself."""
         write(self.folder, file, *objects)

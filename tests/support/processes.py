@@ -46,8 +46,8 @@ class ChildProcess:
 
     def children(self) -> list[int]:
         """Process ids of direct children, as the kernel lists them."""
-        text = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text(encoding="ascii")
-        return [int(word) for word in text.split()]
+        lists = Path(f"/proc/{self.pid}/task").glob("*/children")
+        return sorted(int(word) for path in lists for word in path.read_text(encoding="ascii").split())
 
     def kill_child(self, pid: int) -> None:
         """kill -9 one of our own children."""
