@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, TypeAlias
 
 from tests.support.rawclient import RawClient, request
 from tests.support.waiting import until
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
 
-Worker = Callable[["Traffic"], None] if TYPE_CHECKING else object
+
+Worker: TypeAlias = 'Callable[["Traffic"], None]'
 
 
 class Traffic:
