@@ -70,7 +70,7 @@ pub(crate) fn split_host(raw: &[u8]) -> Result<HostSplit, RejectReason> {
     Ok(HostSplit { len, upper, port })
 }
 
-/// An IPv6 literal; zone identifiers and future versions are refused (RFC 9844 3 keeps zones out of URIs).
+/// An IPv6 literal; zone identifiers mean nothing on another host, and future address versions do not exist yet.
 fn split_literal(raw: &[u8]) -> Result<HostSplit, RejectReason> {
     let end = memchr::memchr(b']', raw).ok_or(RejectReason::InvalidHost)?;
     let address = std::str::from_utf8(&raw[1..end]).map_err(|_| RejectReason::InvalidHost)?;

@@ -18,7 +18,7 @@
 //! * **Queries** are forwarded as they are; only raw controls, spaces, non-ASCII bytes and `#` are refused.
 //! * **Leading zeros** in `Content-Length` are refused, so a value that is forwarded has one reading.
 //! * **Line ends** are CRLF, in requests and responses. One CRLF before a request line is tolerated (RFC 9112 2.2).
-//! * **h2c** is never offered to the caller: the request is answered over HTTP/1.1 (RFC 9110 7.8 permits this).
+//! * **`h2c`** is never offered to the caller: the request is answered over HTTP/1.1 (RFC 9110 7.8 permits this).
 //!
 //! After any error the connection has lost its framing and must be closed (RFC 9112 9.3 and 11.2).
 
