@@ -121,7 +121,7 @@ pub fn compute<'a>(
     let from_right =
         if policy.use_remote_address { policy.trusted_hops } else { policy.trusted_hops.saturating_add(1) };
     let (forwarded, count) = nth_from_right(elements, from_right as usize);
-    let alone = if policy.use_remote_address { count == 0 } else { count == 1 && policy.trusted_hops == 0 };
+    let alone = if policy.use_remote_address { count == 0 } else { count == 1 };
     let known = if policy.use_remote_address { Some(forwarded.unwrap_or(peer)) } else { forwarded };
     let internal = alone && known.is_some_and(address::is_internal);
     let edge = policy.use_remote_address && !internal;

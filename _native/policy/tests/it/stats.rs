@@ -108,6 +108,17 @@ fn untouched_rows_stay_untouched() {
 }
 
 #[test]
+fn rows_are_found_from_the_first_on() {
+    let layout = Layout { workers: 1 };
+    let memory = memory(layout);
+    let region = layout.region(&memory, 0).unwrap();
+    for slot in 0..3 {
+        region.cluster(slot).response(204, 1);
+        assert_eq!(layout.sum(&memory).unwrap().clusters.len(), slot + 1);
+    }
+}
+
+#[test]
 fn gauges_of_a_dead_worker_are_reset() {
     let layout = Layout { workers: 2 };
     let memory = memory(layout);

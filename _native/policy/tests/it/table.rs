@@ -80,6 +80,19 @@ fn a_full_window_evicts_the_entry_next_to_expire() {
 }
 
 #[test]
+fn an_entry_is_free_from_the_moment_its_bucket_is_full() {
+    let memory = words(1024);
+    let table = LimitTable::new(&memory);
+    let rate = Rate::new(1, SECOND, 1);
+    let keys: Vec<u64> = rivals().take(WINDOW + 1).collect();
+    for &key in &keys[..WINDOW] {
+        table.take(key, SECOND, 1, &rate);
+    }
+    assert!(table.take(keys[WINDOW], 2 * SECOND, 1, &rate).is_allowed());
+    assert_eq!(table.evicted(), 0);
+}
+
+#[test]
 fn small_memories() {
     let rate = Rate::new(1, SECOND, 3);
     assert_eq!(LimitTable::new(&[]).take(1, 1, 1, &rate), Decision::Allowed { remaining: 3 });
