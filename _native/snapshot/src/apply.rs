@@ -11,6 +11,7 @@ use crate::delta::{Delta, Upsert};
 use crate::error::{Findings, SnapshotError};
 use crate::host::VirtualHost;
 use crate::listener::Listener;
+use crate::options::Options;
 use crate::store::{Linked, Single, Store};
 use crate::{model, tls};
 
@@ -21,6 +22,7 @@ struct Change<'b> {
     before: Option<&'b Store>,
     certificates: AHashSet<String>,
     hosts: AHashSet<String>,
+    options: bool,
     /// Sections to build.
     clusters: Vec<(u32, Arc<model::Cluster>)>,
     listeners: Vec<(u32, Arc<model::Listener>)>,
@@ -45,6 +47,7 @@ impl Compiled {
             before,
             certificates: AHashSet::new(),
             hosts: AHashSet::new(),
+            options: false,
             clusters: Vec::new(),
             listeners: Vec::new(),
         };
@@ -76,7 +79,10 @@ impl Change<'_> {
     fn remove(&mut self, key: &str) {
         self.store.failed.remove(key);
         match key.split_once('/') {
-            Some(("options", _)) => self.store.options = Arc::default(),
+            Some(("options", _)) => {
+                self.store.options = Arc::default();
+                self.options = true;
+            }
             Some(("certificate", name)) => {
                 Arc::make_mut(&mut self.store.certificates).0.remove(name);
                 self.certificates.insert(name.to_owned());
@@ -101,7 +107,14 @@ impl Change<'_> {
     fn upsert(&mut self, upsert: &Upsert<'_>) -> Result<(), Failure> {
         let slot = upsert.slot;
         match upsert.key.split_once('/') {
-            Some(("options", _)) => self.store.options = Arc::new(read(upsert, "", |_: &model::Options| "")?),
+            Some(("options", _)) => {
+                let model = read(upsert, "", |_: &model::Options| "")?;
+                let mut findings = Findings::default();
+                let built = Arc::new(Options::compile(&model, &mut findings));
+                self.store.options = Arc::new(Single { built, findings });
+                // Listeners carry what they believe, which depends on the options.
+                self.options = true;
+            }
             Some(("certificate", name)) => {
                 let model = read(upsert, name, |body: &model::Certificate| &body.name)?;
                 let key = tls::parse_certificate(&model).map_err(|message| {
@@ -138,7 +151,10 @@ impl Change<'_> {
         self.store.failed.insert(key.to_owned(), (path, message));
         let (Some(before), Some((family, name))) = (self.before, key.split_once('/')) else { return };
         match family {
-            "options" => self.store.options = Arc::clone(&before.options),
+            "options" => {
+                self.store.options = Arc::clone(&before.options);
+                self.options = true;
+            }
             "certificate" => {
                 if let Some((name, last)) = before.certificates.0.get_key_value(name) {
                     Arc::make_mut(&mut self.store.certificates).0.insert(Arc::clone(name), last.clone());
@@ -206,7 +222,8 @@ impl Change<'_> {
         let set: AHashSet<String> = self.listeners.iter().map(|(_, model)| model.name.clone()).collect();
         let uses = |model: &model::Listener| {
             !set.contains(&model.name)
-                && (model.virtual_hosts.iter().any(|name| self.hosts.contains(name))
+                && (self.options
+                    || model.virtual_hosts.iter().any(|name| self.hosts.contains(name))
                     || model.terminations.iter().any(|tls| self.certificates.contains(&tls.certificate)))
         };
         let again = self.store.listeners.values().filter(|section| uses(&section.model));
@@ -218,6 +235,7 @@ impl Change<'_> {
             let built = Arc::new(Listener::compile(
                 &model,
                 slot,
+                &self.store.options.built,
                 &self.store.hosts,
                 &self.store.certificates,
                 last.map(|last| (last.model.as_ref(), last.built.as_ref())),

@@ -69,6 +69,15 @@ pub struct Cluster {
 }
 
 impl Cluster {
+    /// The name of the target, for `HostRewrite::Upstream`: what is resolved, or else the name TLS verifies.
+    pub fn host_name(&self) -> Option<&str> {
+        match (&self.dns, &self.tls) {
+            (Some(dns), _) => Some(&dns.host),
+            (None, Some(ClusterTls { server_name: ServerName::DnsName(name), .. })) => Some(name.as_ref()),
+            _ => None,
+        }
+    }
+
     /// Compiles; bad endpoints are left out, bad TLS breaks the cluster, and both are reported.
     pub(crate) fn compile(
         cluster: &model::Cluster,

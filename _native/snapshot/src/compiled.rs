@@ -7,7 +7,7 @@ use crate::error::{Findings, Issue};
 use crate::host::VirtualHost;
 use crate::ids::ClusterId;
 use crate::listener::Listener;
-use crate::model::Options;
+use crate::options::Options;
 use crate::store::Store;
 
 /// Immutable; a request keeps the one it started with.
@@ -23,8 +23,13 @@ pub struct Compiled {
 }
 
 impl Compiled {
+    /// A configuration that serves nothing.
+    pub fn empty() -> Self {
+        Self::new(0, Store::default())
+    }
+
     pub(crate) fn new(version: u64, store: Store) -> Self {
-        Self { version, options: Arc::clone(&store.options), issues: issues(&store), store }
+        Self { version, options: Arc::clone(&store.options.built), issues: issues(&store), store }
     }
 
     /// A listener by name.
@@ -73,6 +78,7 @@ fn issues(store: &Store) -> Vec<Issue> {
             message: message.clone(),
         }));
     };
+    extend("options", "main", &store.options.findings);
     for section in store.clusters.iter().flatten() {
         extend("cluster", &section.built.name, &section.findings);
     }

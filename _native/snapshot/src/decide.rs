@@ -18,37 +18,20 @@ pub enum Selection<'c> {
     /// No virtual host takes the name: 404.
     NoHost,
     /// No route matches: 404.
-    NoRoute(&'c Arc<VirtualHost>),
+    NoRoute,
     /// Cleartext goes to `https`: 301.
     InsecureRedirect(&'c Arc<VirtualHost>),
     /// Cleartext is refused.
-    InsecureReject(&'c Arc<VirtualHost>),
-    /// The route matches but cannot be obeyed: 500.
-    Broken {
+    InsecureReject,
+    /// The route takes the request. If it is broken, the answer is 500.
+    Matched {
         /// The virtual host of the route.
-        virtual_host: &'c Arc<VirtualHost>,
+        host: &'c Arc<VirtualHost>,
         /// The route.
         route: &'c Arc<Route>,
-        /// What is wrong with it; for logs, not for clients.
-        reason: &'c str,
+        /// What of the route is to be done.
+        choice: &'c Choice,
     },
-    /// The route takes the request.
-    Matched(Matched<'c>),
-}
-
-/// A route that takes a request.
-#[derive(Clone, Copy, Debug)]
-pub struct Matched<'c> {
-    /// The virtual host of the route.
-    pub virtual_host: &'c Arc<VirtualHost>,
-    /// The route.
-    pub route: &'c Arc<Route>,
-    /// Its position in the virtual host.
-    pub route_index: usize,
-    /// The choice.
-    pub choice: &'c Choice,
-    /// Its position in the route.
-    pub choice_index: usize,
 }
 
 /// Decides. `roll` gives a fresh number from 0 (included) to 100 (excluded); it is asked at most once per route, and not
@@ -65,7 +48,7 @@ pub fn select<'c>(
         InsecureAction::Route => None,
         // Without a name there is nothing to redirect to.
         InsecureAction::Redirect if !request.host.is_empty() => Some(Selection::InsecureRedirect(virtual_host)),
-        InsecureAction::Redirect | InsecureAction::Reject => Some(Selection::InsecureReject(virtual_host)),
+        InsecureAction::Redirect | InsecureAction::Reject => Some(Selection::InsecureReject),
     };
     if let Some(refused) = refused
         && !virtual_host.has_exempt
@@ -80,34 +63,23 @@ pub fn select<'c>(
         {
             return refused;
         }
-        match choose(route, roll) {
-            Pick::Choice(choice_index, choice) => {
-                return Selection::Matched(Matched { virtual_host, route, route_index, choice, choice_index });
-            }
-            Pick::Broken(reason) => return Selection::Broken { virtual_host, route, reason },
-            Pick::Remainder => from = route_index + 1,
+        if let Some(choice) = choose(route, roll) {
+            return Selection::Matched { host: virtual_host, route, choice };
         }
+        from = route_index + 1;
     }
-    refused.unwrap_or(Selection::NoRoute(virtual_host))
+    refused.unwrap_or(Selection::NoRoute)
 }
 
-enum Pick<'c> {
-    Choice(usize, &'c Choice),
-    Broken(&'c str),
-    Remainder,
-}
-
-fn choose<'c>(route: &'c Route, roll: &mut dyn FnMut() -> f64) -> Pick<'c> {
-    let whole = route.share >= 100.0 - EPSILON;
-    let rolled = if whole && (route.choices.len() <= 1 || route.broken.is_some()) { 0.0 } else { roll() };
-    if !whole && rolled >= route.share {
-        return Pick::Remainder;
+/// The choice of a roll; `None` if the roll falls into the remainder.
+fn choose<'c>(route: &'c Route, roll: &mut dyn FnMut() -> f64) -> Option<&'c Choice> {
+    let (last, others) = route.choices.split_last()?;
+    let whole = last.cumulative >= 100.0 - EPSILON;
+    if whole && others.is_empty() {
+        return Some(last);
     }
-    if let Some(reason) = &route.broken {
-        return Pick::Broken(reason);
-    }
-    let index = route.choices.partition_point(|choice| choice.cumulative <= rolled);
+    let rolled = roll();
+    let found = route.choices.get(route.choices.partition_point(|choice| choice.cumulative <= rolled));
     // A roll in the rounding error at the very end belongs to the last choice.
-    let index = index.min(route.choices.len().saturating_sub(1));
-    route.choices.get(index).map_or(Pick::Remainder, |choice| Pick::Choice(index, choice))
+    found.or(whole.then_some(last))
 }

@@ -34,6 +34,21 @@ pub struct VirtualHost {
 }
 
 impl VirtualHost {
+    /// Compiles a virtual host on its own, for matching without a gateway around it.
+    ///
+    /// # Errors
+    /// What is wrong with it, all findings in one text.
+    pub fn from_json(json: &[u8]) -> Result<Self, String> {
+        let model: model::VirtualHost = serde_json::from_slice(json).map_err(|error| error.to_string())?;
+        let mut findings = Findings::default();
+        let host = Self::compile(model, 0, &mut Ids::default(), &mut findings);
+        if findings.0.is_empty() {
+            return Ok(host);
+        }
+        let texts: Vec<_> = findings.0.iter().map(|(path, message)| format!("{path}: {message}")).collect();
+        Err(texts.join("; "))
+    }
+
     pub(crate) fn compile(mut host: model::VirtualHost, slot: u32, ids: &mut Ids, findings: &mut Findings) -> Self {
         let mut matchers = Vec::with_capacity(host.routes.len());
         let mut routes = Vec::with_capacity(host.routes.len());

@@ -6,33 +6,34 @@
 
 #![forbid(unsafe_code)]
 
+mod action;
 mod apply;
 mod cluster;
 mod compiled;
 mod decide;
 mod delta;
-mod edits;
 mod error;
+mod format;
 mod host;
 mod ids;
 mod listener;
 mod matching;
 pub mod model;
+mod options;
 mod policy;
-mod rewrite;
 mod route;
 mod store;
 pub mod tls;
 
+pub use action::{Action, DirectResponse, Forward, HostRewrite};
 pub use cluster::{Cluster, ClusterTls, Dns};
 pub use compiled::Compiled;
-pub use decide::{Matched, Selection, select};
-pub use edits::{HeaderAdd, HeaderEdits};
+pub use decide::{Selection, select};
 pub use error::{Issue, SnapshotError};
 pub use host::VirtualHost;
 pub use ids::ClusterId;
 pub use listener::Listener;
-pub use model::{InsecureAction, Options, Origin, Security};
-pub use policy::{Cors, LimitKey, LimitSource, RouteLimit};
-pub use rewrite::{Matching, PathRewrite};
-pub use route::{Action, Choice, DirectResponse, Forward, HostRewrite, PathInfo, Redirect, Route, Shadow};
+pub use model::{InsecureAction, Origin, PathMatchKind};
+pub use options::Options;
+pub use policy::{LimitKey, LimitSource, RouteLimit};
+pub use route::{Choice, PathInfo, Route, Shadow};

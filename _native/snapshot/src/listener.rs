@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
+use sluice_policy::{Security, TrustPolicy};
 use sluice_route::DomainMap;
 
 use crate::error::Findings;
 use crate::host::VirtualHost;
-use crate::model::{self, Origin, Security};
+use crate::model::{self, Origin};
+use crate::options::Options;
 use crate::store::{Certificates, Hosts};
 use crate::tls::ListenerTls;
 
@@ -21,12 +23,12 @@ pub struct Listener {
     pub address: Box<str>,
     /// Port to bind.
     pub port: u16,
-    /// Which requests count as secure.
-    pub security: Security,
-    /// Trusted hops before the gateway.
-    pub trusted_hops: u32,
+    /// What is believed of a request: which ones count as secure, how many hops before the gateway are trusted.
+    pub trust: TrustPolicy,
     /// Expects a PROXY header.
     pub proxy_protocol: bool,
+    /// Expects TLS. With `encrypted` and without `tls` every connection is closed.
+    pub encrypted: bool,
     /// TLS; `None` for cleartext.
     pub tls: Option<Arc<ListenerTls>>,
     /// What is served, in the order declared.
@@ -45,10 +47,16 @@ impl Listener {
         self.virtual_hosts.get(*self.domains.get(host)?)
     }
 
+    /// Which rules about client certificates a server name is under, see [`ListenerTls::termination`].
+    pub fn termination_of(&self, name: Option<&str>) -> Option<usize> {
+        self.tls.as_ref()?.termination(name)
+    }
+
     /// Compiles; from `last` are taken the parts that cannot have changed (`keep_tls`: no certificate has).
     pub(crate) fn compile(
         model: &model::Listener,
         slot: u32,
+        options: &Options,
         hosts: &Hosts,
         certificates: &Certificates,
         last: Option<(&model::Listener, &Self)>,
@@ -87,9 +95,17 @@ impl Listener {
             origin: model.origin.clone(),
             address: Box::from(model.address.as_str()),
             port: model.port,
-            security: model.security,
-            trusted_hops: model.trusted_hops,
+            trust: TrustPolicy {
+                security: match model.security {
+                    model::Security::Xfp => Security::Xfp,
+                    model::Security::Secure => Security::Secure,
+                    model::Security::Insecure => Security::Insecure,
+                },
+                trusted_hops: model.trusted_hops.max(options.trust.trusted_hops),
+                ..options.trust
+            },
             proxy_protocol: model.proxy_protocol,
+            encrypted: model.tls,
             tls,
             virtual_hosts: virtual_hosts.into_boxed_slice(),
             slot,

@@ -1,56 +1,38 @@
 //! Policies of a route: cross-origin requests and rate limits.
 
 use std::sync::Arc;
-use std::time::Duration;
 
+use sluice_policy::{Cors, OriginRule, Rate};
 use sluice_route::StringPredicate;
 
 pub use crate::model::LimitSource;
-use crate::{edits, matching, model};
+use crate::model::{self, StringMatchKind};
+use crate::{format, matching};
 
-/// A cross-origin policy, its answers joined and ready to copy.
-#[derive(Clone, Debug)]
-pub struct Cors {
-    /// Every origin is allowed.
-    pub any_origin: bool,
-    /// Origins that are allowed.
-    pub origins: Box<[StringPredicate]>,
-    /// `Access-Control-Allow-Methods`, empty for none.
-    pub methods: Box<[u8]>,
-    /// `Access-Control-Allow-Headers`, empty for none.
-    pub headers: Box<[u8]>,
-    /// `Access-Control-Expose-Headers`, empty for none.
-    pub exposed_headers: Box<[u8]>,
-    /// `Access-Control-Allow-Credentials: true`.
-    pub credentials: bool,
-    /// `Access-Control-Max-Age`.
-    pub max_age: Option<Box<[u8]>>,
+/// Compiles a cross-origin policy.
+pub(crate) fn cors(cors: &model::Cors) -> Result<Cors, String> {
+    let origins = cors.origins.iter().map(origin).collect::<Result<_, _>>()?;
+    let (methods, headers, exposed) = (texts(&cors.methods), texts(&cors.headers), texts(&cors.exposed_headers));
+    Cors::new(origins, methods, headers, exposed, cors.credentials, cors.max_age.as_deref())
+        .map_err(|error| error.to_string())
 }
 
-impl Cors {
-    pub(crate) fn compile(cors: &model::Cors) -> Result<Self, String> {
-        let star = |origin: &model::StringMatch| {
-            origin.kind == model::StringMatchKind::Present
-                || (origin.kind == model::StringMatchKind::Exact && origin.value == "*")
-        };
-        let origins = cors.origins.iter().filter(|origin| !star(origin)).map(|origin| {
-            StringPredicate::compile(&matching::string(origin.clone())).map_err(|error| error.to_string())
-        });
-        let join = |values: &[String]| edits::field_value(&values.join(", "));
-        Ok(Self {
-            any_origin: cors.origins.iter().any(star),
-            origins: origins.collect::<Result<_, _>>()?,
-            methods: join(&cors.methods)?,
-            headers: join(&cors.headers)?,
-            exposed_headers: join(&cors.exposed_headers)?,
-            credentials: cors.credentials,
-            max_age: cors.max_age.as_deref().map(edits::field_value).transpose()?,
-        })
-    }
+fn texts(values: &[String]) -> impl Iterator<Item = &str> {
+    values.iter().map(String::as_str)
+}
 
-    /// Whether a request from `origin` is allowed.
-    pub fn allows(&self, origin: &[u8]) -> bool {
-        self.any_origin || self.origins.iter().any(|predicate| predicate.holds(origin))
+fn origin(origin: &model::StringMatch) -> Result<OriginRule, String> {
+    match origin.kind {
+        StringMatchKind::Exact if !origin.ignore_case => {
+            OriginRule::parse(&origin.value).map_err(|error| error.to_string())
+        }
+        StringMatchKind::Present => Ok(OriginRule::Any),
+        _ => {
+            // One dialect of regular expressions for the whole configuration: the route table's.
+            let compiled = StringPredicate::compile(&matching::string(origin.clone()));
+            let predicate = compiled.map_err(|error| error.to_string())?;
+            Ok(OriginRule::Predicate(Arc::new(move |origin| predicate.holds(origin))))
+        }
     }
 }
 
@@ -65,17 +47,13 @@ pub struct LimitKey {
     pub expected: Option<Box<[u8]>>,
 }
 
-/// A local rate limit; `rate`, `period` and `burst` are not zero.
+/// A local rate limit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RouteLimit {
     /// Bucket name: with the key values it identifies the bucket.
     pub name: Arc<str>,
-    /// Requests per period.
-    pub rate: u64,
-    /// The period.
-    pub period: Duration,
-    /// Bucket size in requests.
-    pub burst: u64,
+    /// Its numbers, none of them zero.
+    pub rate: Rate,
     /// Key parts.
     pub keys: Box<[LimitKey]>,
     /// Count, do not refuse.
@@ -89,7 +67,7 @@ impl RouteLimit {
         }
         let key = |key: model::LimitKey| {
             let value = match key.source {
-                LimitSource::Header => edits::lower(&key.value)?,
+                LimitSource::Header => format::lower(&key.value)?,
                 _ => key.value.into_bytes().into_boxed_slice(),
             };
             let expected = key.expected.map(|text| text.into_bytes().into_boxed_slice());
@@ -97,9 +75,7 @@ impl RouteLimit {
         };
         Ok(Self {
             name: Arc::from(limit.name),
-            rate: limit.rate,
-            period: Duration::from_millis(limit.period_ms),
-            burst: limit.burst,
+            rate: Rate::new(limit.rate, limit.period_ms.saturating_mul(1_000_000), limit.burst),
             keys: limit.keys.into_iter().map(key).collect::<Result<_, _>>()?,
             dry_run: limit.dry_run,
         })

@@ -12,6 +12,7 @@ use crate::host::VirtualHost;
 use crate::ids::Ids;
 use crate::listener::Listener;
 use crate::model;
+use crate::options::Options;
 
 /// A section that depends on others: its wire form is kept to build it again.
 #[derive(Debug)]
@@ -23,7 +24,7 @@ pub(crate) struct Linked<M, T> {
 }
 
 /// A section that stands for itself.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Single<T> {
     pub(crate) built: Arc<T>,
     pub(crate) findings: Findings,
@@ -51,7 +52,7 @@ impl Certificates {
 /// All sections; each family behind its own reference, so that a delta copies only the families it touches.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Store {
-    pub(crate) options: Arc<model::Options>,
+    pub(crate) options: Arc<Single<Options>>,
     pub(crate) certificates: Arc<Certificates>,
     /// By number.
     pub(crate) clusters: Arc<Vec<Option<Arc<ClusterSection>>>>,

@@ -18,8 +18,8 @@ use crate::store::Certificates;
 #[derive(Debug)]
 pub struct ListenerTls {
     groups: Vec<Arc<ServerConfig>>,
-    /// Whether the group asks for client certificates.
-    guarded: Vec<bool>,
+    /// First group with the same rules about client certificates, for each group.
+    rules: Vec<usize>,
     /// Group of each server name; `None` for a termination that could not be built.
     names: DomainMap<Option<usize>>,
     /// Has no certificate: every handshake fails.
@@ -48,13 +48,19 @@ impl ListenerTls {
         group.and_then(|group| self.groups.get(group)).unwrap_or(&self.refusing)
     }
 
-    /// Whether a request for `host` may come over a connection made for `sni`: not if the host's own settings ask for a
-    /// client certificate and the connection's are others. A refused request is answered with 421 (RFC 9110, 15.5.20).
-    pub fn may_serve(&self, sni: Option<&str>, host: &[u8]) -> bool {
-        let group = |name: &[u8]| self.names.get(name).copied().flatten();
-        match group(host) {
-            Some(wanted) if self.guarded.get(wanted) == Some(&true) => group(&lower(sni)) == Some(wanted),
-            _ => true,
+    /// As [`ListenerTls::server_config`], by value; `None` for a name that is refused.
+    pub fn config(&self, sni: Option<&str>) -> Option<Arc<ServerConfig>> {
+        let group = self.names.get(&lower(sni)).copied().flatten();
+        group.and_then(|group| self.groups.get(group)).cloned()
+    }
+
+    /// Which rules about client certificates a server name is under; equal numbers, equal rules. A request for a host
+    /// that is under other rules than its connection's name is misdirected (421; RFC 9110, section 15.5.20): otherwise
+    /// the rules could be walked around. Names that are refused have a number of their own, unknown names have none.
+    pub fn termination(&self, name: Option<&str>) -> Option<usize> {
+        match self.names.get(&lower(name))? {
+            Some(group) => self.rules.get(*group).copied(),
+            None => Some(usize::MAX),
         }
     }
 
@@ -66,7 +72,7 @@ impl ListenerTls {
     ) -> Option<Self> {
         let refusing = config(None, Arc::new(NoClientAuth), Resolver(DomainMap::default()), findings)?;
         let mut tls =
-            Self { groups: Vec::new(), guarded: Vec::new(), names: DomainMap::default(), refusing: Arc::new(refusing) };
+            Self { groups: Vec::new(), rules: Vec::new(), names: DomainMap::default(), refusing: Arc::new(refusing) };
         let mut settings: Vec<&TlsTermination> = Vec::new();
         let mut usable: Vec<Option<Usable>> = Vec::new();
         for (n, model) in terminations.iter().enumerate() {
@@ -109,7 +115,10 @@ impl ListenerTls {
                 .ok()
                 .and_then(|verifier| config(Some((0, model)), verifier, resolver, &mut Findings::default()));
             tls.groups.push(built.map_or_else(|| Arc::clone(&tls.refusing), Arc::new));
-            tls.guarded.push(model.client_ca.is_some());
+            let same = |other: &&TlsTermination| {
+                (&other.client_ca, other.client_cert_required) == (&model.client_ca, model.client_cert_required)
+            };
+            tls.rules.push(settings.iter().position(same).unwrap_or(group));
         }
         Some(tls)
     }

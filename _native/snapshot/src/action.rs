@@ -1,0 +1,139 @@
+//! What a route does with a request.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sluice_policy::headers::HeaderAdd;
+use sluice_policy::redirect::PathChange;
+use sluice_policy::{HeaderEdits, PathRewrite, Redirect, Scheme};
+use sluice_route::Pattern;
+
+use crate::format;
+use crate::ids::{ClusterId, Ids};
+use crate::model;
+
+/// What a choice does.
+#[derive(Debug)]
+pub enum Action {
+    /// Send to a cluster.
+    Forward(Forward),
+    /// Answer with a redirect.
+    Redirect(Redirect),
+    /// Answer at once.
+    Direct(DirectResponse),
+}
+
+/// The host sent upstream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HostRewrite {
+    /// The client's.
+    Keep,
+    /// This one.
+    Literal(Box<[u8]>),
+    /// The name of the target, see `Cluster::host_name`.
+    Upstream,
+}
+
+/// Send to a cluster.
+#[derive(Debug)]
+pub struct Forward {
+    /// For `Compiled::cluster`.
+    pub cluster: ClusterId,
+    /// The same, by name.
+    pub cluster_name: Arc<str>,
+    /// Change of the path.
+    pub path_rewrite: Option<PathRewrite>,
+    /// Change of the host.
+    pub host_rewrite: HostRewrite,
+    /// Time for the whole request; `None` is off.
+    pub timeout: Option<Duration>,
+    /// Longest silence; `None` is the default, zero is off.
+    pub idle_timeout: Option<Duration>,
+}
+
+/// Answer without an upstream.
+#[derive(Debug)]
+pub struct DirectResponse {
+    /// Status code.
+    pub status: u16,
+    /// UTF-8 text.
+    pub body: Arc<[u8]>,
+    /// Headers.
+    pub headers: Vec<HeaderAdd>,
+}
+
+impl DirectResponse {
+    /// Stands for an action that cannot be compiled: nothing is served rather than half of what was meant.
+    pub(crate) fn failure() -> Self {
+        Self { status: 500, body: Arc::from(&b""[..]), headers: Vec::new() }
+    }
+
+    pub(crate) fn compile(direct: model::DirectResponse) -> Result<Self, String> {
+        if !(200..=599).contains(&direct.status) {
+            return Err(format!("status {} cannot be an answer", direct.status));
+        }
+        let headers = edits(&model::HeaderEdits { add: direct.headers, remove: Vec::new() })?.add;
+        Ok(Self { status: direct.status, body: Arc::from(direct.body.into_bytes()), headers })
+    }
+}
+
+impl Forward {
+    pub(crate) fn compile(forward: &model::Forward, ids: &mut Ids) -> Result<Self, String> {
+        let (cluster, cluster_name) = ids.of(&forward.cluster);
+        let host_rewrite = match (&forward.host_rewrite, forward.auto_host_rewrite) {
+            (Some(_), true) => return Err("host_rewrite and auto_host_rewrite exclude each other".to_owned()),
+            (None, true) => HostRewrite::Upstream,
+            (host, false) => host_rewrite(host.as_deref())?,
+        };
+        Ok(Self {
+            cluster,
+            cluster_name,
+            path_rewrite: forward.path_rewrite.as_ref().map(rewrite).transpose()?,
+            host_rewrite,
+            timeout: (forward.timeout_ms > 0).then(|| Duration::from_millis(forward.timeout_ms)),
+            idle_timeout: forward.idle_timeout_ms.map(Duration::from_millis),
+        })
+    }
+}
+
+/// Compiles header edits.
+pub(crate) fn edits(edits: &model::HeaderEdits) -> Result<HeaderEdits, String> {
+    let add = edits.add.iter().map(|header| (header.name.as_str(), header.value.as_str(), header.append));
+    HeaderEdits::compile(edits.remove.iter().map(String::as_str), add).map_err(|error| error.to_string())
+}
+
+/// Compiles a change of the path.
+pub(crate) fn rewrite(rewrite: &model::PathRewrite) -> Result<PathRewrite, String> {
+    let built = match rewrite.kind {
+        model::PathRewriteKind::Prefix => PathRewrite::prefix(&rewrite.value),
+        model::PathRewriteKind::Full => PathRewrite::full(&rewrite.value),
+        model::PathRewriteKind::Regex => {
+            let pattern = Pattern::partial(&rewrite.pattern).map_err(|error| error.to_string())?;
+            PathRewrite::regex_of(pattern.regex().clone(), &rewrite.value)
+        }
+    };
+    built.map_err(|error| error.to_string())
+}
+
+/// Compiles a literal upstream host.
+pub(crate) fn host_rewrite(host: Option<&str>) -> Result<HostRewrite, String> {
+    host.map_or(Ok(HostRewrite::Keep), |host| format::authority(host).map(HostRewrite::Literal))
+}
+
+/// Compiles a redirect.
+pub(crate) fn redirect(redirect: &model::Redirect) -> Result<Redirect, String> {
+    let scheme = redirect.scheme.as_ref().map(|scheme| {
+        Scheme::parse(scheme.as_bytes()).ok_or_else(|| format!("scheme {scheme:?} is neither http nor https"))
+    });
+    let path = match (&redirect.path, &redirect.prefix, &redirect.regex) {
+        (None, None, None) => PathChange::Keep,
+        (Some(path), None, None) => PathChange::Full(format::field_value(path)?),
+        (None, Some(prefix), None) => {
+            PathChange::Rewrite(PathRewrite::prefix(prefix).map_err(|error| error.to_string())?)
+        }
+        (None, None, Some(regex)) => PathChange::Rewrite(rewrite(regex)?),
+        _ => return Err("only one of path, prefix and regex may be set".to_owned()),
+    };
+    Redirect::new(redirect.status, scheme.transpose()?, redirect.host.as_deref(), redirect.port, path)
+        .map_err(|error| error.to_string())
+}
