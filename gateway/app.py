@@ -186,8 +186,7 @@ class Gateway:
             state = await latest.get()
             try:
                 update = await asyncio.to_thread(translator.translate, state)
-            except Exception as crash:
-                # The crash barrier of an update: it is counted and the last good configuration stays.
+            except Exception as crash:  # noqa: BLE001 - the crash barrier: the last good configuration stays
                 self.update_failures += 1
                 # Without the text of the exception, which may quote a secret.
                 frames = "".join(traceback.format_tb(crash.__traceback__))

@@ -219,8 +219,15 @@ def _load(paths: list[Path]) -> Update:
     from gateway.plane.pipeline import load
 
     try:
-        return asyncio.run(load(Settings(paths=_existing(paths))))
-    except (OSError, SettingsError) as error:
+        env = read_environment()
+        return load(
+            Settings(
+                paths=_existing(paths),
+                ambassador_id=env.ambassador_id or "default",
+                namespace=env.namespace or "default",
+            )
+        )
+    except SettingsError as error:
         _fail(f"sluice: {error}")
 
 

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from gateway.admin.state import Facts, Observed
 
-CLASSES = ("none", "1xx", "2xx", "3xx", "4xx", "5xx")
-"""Labels of ``Row.classes``: no answer was sent, then the first digit of the status."""
+CLASSES = {0: "none", 1: "1xx", 2: "2xx", 3: "3xx", 4: "4xx", 5: "5xx"}
+"""Labels of ``Row.classes``: no answer was sent, then by the first digit of the status."""
 OTHER = "other"
 """Label of row 0, which everything shares that found no row of its own."""
 
@@ -30,8 +30,13 @@ OTHER = "other"
 class Row(TypedDict):
     """Sums of one listener or cluster over all workers."""
 
-    classes: list[int]
-    """Answers by :data:`CLASSES`."""
+    slot: int
+    """Row of shared memory; 0 is shared by everything that found no row of its own."""
+    classes: dict[int, int]
+    """Answers by status class, see :data:`CLASSES`."""
+    codes: dict[int, int]
+    """Answers by status, for the usual ones."""
+    requests: int
     bytes_in: int
     bytes_out: int
     connections: int
@@ -66,14 +71,13 @@ class Counters(TypedDict):
     tls_failures: int
     config_versions: list[int]
     """Per worker slot."""
+    in_flight_by_worker: list[int]
     rejects: dict[str, int]
     """By reason."""
     latency_bounds_us: list[int]
     """Upper bounds of the latency buckets."""
-    listeners: dict[int, Row]
-    """By row of shared memory."""
-    clusters: dict[int, Row]
-    """By row of shared memory."""
+    listeners: list[Row]
+    clusters: list[Row]
 
 
 _TOTALS: tuple[tuple[str, str, str], ...] = (
@@ -169,7 +173,7 @@ def _process_wide(counters: Counters) -> Iterator[Metric]:
 
 
 def _listeners(counters: Counters, names: Mapping[int, str]) -> Iterator[Metric]:
-    rows = _merge(counters["listeners"], names)
+    rows = _named(counters["listeners"], names)
     yield _by_class("sluice_requests", "Answered requests.", "listener", rows)
     seconds = HistogramMetricFamily(
         "sluice_request_duration_seconds", "From the request head to the end of the answer.", labels=["listener"]
@@ -188,7 +192,7 @@ def _listeners(counters: Counters, names: Mapping[int, str]) -> Iterator[Metric]
 
 
 def _clusters(counters: Counters, names: Mapping[int, str]) -> Iterator[Metric]:
-    rows = _merge(counters["clusters"], names)
+    rows = _named(counters["clusters"], names)
     yield _by_class("sluice_upstream_requests", "Answers of upstreams.", "cluster", rows)
     seconds = SummaryMetricFamily("sluice_upstream_request_duration_seconds", "Time in upstreams.", labels=["cluster"])
     active = GaugeMetricFamily("sluice_upstream_connections_active", "Open connections.", labels=["cluster"])
@@ -208,18 +212,18 @@ def _clusters(counters: Counters, names: Mapping[int, str]) -> Iterator[Metric]:
         yield _counter(metric, text, "cluster", rows, key)
 
 
-def _merge(rows: Mapping[int, Row], names: Mapping[int, str]) -> list[tuple[str, Row]]:
+def _named(rows: list[Row], names: Mapping[int, str]) -> list[tuple[str, Row]]:
     """Rows by name. A row whose object is gone keeps its numbers but has no name any more: it is left out."""
-    named = [(names.get(slot, OTHER if slot == 0 else ""), row) for slot, row in rows.items()]
+    named = [(names.get(row["slot"], "" if row["slot"] else OTHER), row) for row in rows]
     return sorted(((name, row) for name, row in named if name), key=lambda entry: entry[0])
 
 
 def _by_class(metric: str, text: str, label: str, rows: list[tuple[str, Row]]) -> Metric:
     family = CounterMetricFamily(metric, text, labels=[label, "code_class"])
     for name, row in rows:
-        for code_class, count in zip(CLASSES, row["classes"], strict=True):
+        for code_class, count in row["classes"].items():
             if count:
-                family.add_metric([name, code_class], count)
+                family.add_metric([name, CLASSES[code_class]], count)
     return family
 
 

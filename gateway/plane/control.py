@@ -116,6 +116,14 @@ _TYPES: dict[str, type[Message]] = {
 }
 
 
+def release(message: Message) -> None:
+    """Close the descriptors of a received message that nobody is going to use."""
+    for name in message.descriptors:
+        fd = getattr(message, name)
+        if fd is not None:
+            os.close(fd)
+
+
 def encode(message: Message) -> tuple[bytes, list[int], int | None]:
     """(datagram, descriptors to pass, a descriptor of ours to close once it has been passed)."""
     kind = type(message)

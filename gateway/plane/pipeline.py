@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gateway.ir import Encoder
+from gateway.resources.reader import ReadSettings
 from gateway.sources import DirectorySource
 from gateway.translate import Memo, TranslateSettings, translate
 
@@ -54,12 +53,9 @@ class Translator:
 
 def make_source(settings: Settings) -> DirectorySource:
     """The source of this release: files and folders."""
-    return DirectorySource(settings.paths)
+    return DirectorySource(settings.paths, ReadSettings(settings.ambassador_id, settings.namespace))
 
 
-async def load(settings: Settings) -> Update:
-    """Read and translate once, without serving. Raises :class:`OSError` when a path cannot be read."""
-    async with contextlib.aclosing(make_source(settings).watch()) as states:
-        async for state in states:
-            return await asyncio.to_thread(Translator(settings).translate, state)
-    raise OSError("the source ended before its first state")
+def load(settings: Settings) -> Update:
+    """Read and translate once, without serving."""
+    return Translator(settings).translate(make_source(settings).load())

@@ -15,6 +15,8 @@ from collections.abc import Callable, Coroutine, Generator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from gateway import _native
+
 if TYPE_CHECKING:
     from gateway._native import Upcall
 
@@ -68,8 +70,7 @@ def load_filters(entries: Sequence[tuple[str, str]]) -> tuple[dict[str, Filter],
         module, _, attribute = path.partition(":")
         try:
             found = getattr(importlib.import_module(module), attribute)
-        except Exception as error:
-            # Importing runs foreign code, which may raise anything.
+        except Exception as error:  # noqa: BLE001 - importing runs foreign code, which may raise anything
             issues.append((f"filter/{name}", "", f"cannot load {path}: {type(error).__name__}: {error}"))
             continue
         registry[name] = found
@@ -119,8 +120,7 @@ class Dispatcher:
                 asyncio._leave_task(self._loop, current)  # type: ignore[arg-type]
         except StopIteration as stop:
             self._finish(upcall.id, upcall.filter, stop.value)
-        except (Exception, asyncio.CancelledError) as error:
-            # A filter is foreign code: whatever it raises costs this one request.
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - foreign code costs its own request only
             self._fail(upcall.id, upcall.filter, error)
         else:
             self._suspend(upcall, coroutine, awaited, current)
@@ -153,16 +153,20 @@ class Dispatcher:
 
     def _finish(self, upcall: int, name: str, value: object) -> None:
         verdict = CONTINUE if value is None else value
-        if isinstance(verdict, Verdict):
-            self._reply(upcall, verdict)
-        else:
+        if not isinstance(verdict, Verdict):
             self._fail(upcall, name, TypeError(f"a filter returns Verdict or None, not {type(verdict).__name__}"))
+            return
+        try:
+            self._reply(upcall, verdict)
+        except (TypeError, ValueError, OverflowError, _native.NativeError) as error:
+            self._fail(upcall, name, error)
 
     def _fail(self, upcall: int, name: str, error: BaseException) -> None:
         logger.error("filter %s failed", name, exc_info=error)
         self._reply(upcall, _FAILED)
 
     def _reply(self, upcall: int, verdict: Verdict) -> None:
+        """Raises whatever the engine thinks of values that cannot be sent."""
         self._answer(
             upcall,
             status=verdict.status,
@@ -222,8 +226,7 @@ def _drive(coroutine: Coroutine[Any, Any, Verdict | None], awaited: object) -> G
     while True:
         try:
             value = yield awaited
-        except BaseException as error:
-            # Cancellation and errors belong to the coroutine.
+        except BaseException as error:  # noqa: BLE001 - cancellation and errors belong to the coroutine
             thrown: BaseException | None = error
             value = None
         else:

@@ -34,6 +34,7 @@ from gateway.plane.control import (
     Ready,
     Snapshot,
     Unlisten,
+    release,
 )
 from gateway.plane.embedded import EngineHost
 
@@ -69,9 +70,14 @@ class Worker:
                 await self._finish(self._host, deadline)
             channel.send(Bye())
         finally:
+            for sock in [sock for sockets in self._listening.values() for sock in sockets]:
+                sock.close()
             if self._host is not None:
                 self._host.close()
             channel.close()
+            while not self._inbox.empty():
+                if (message := self._inbox.get_nowait()) is not None:
+                    release(message)
 
     async def _serve(self, channel: Channel) -> float:
         """Handle messages until it is time to go; seconds that are left for running requests."""
@@ -97,6 +103,8 @@ class Worker:
                 await self._close_sockets()
             elif isinstance(message, Unlisten):
                 self._unlisten(message.name)
+            else:
+                release(message)
 
     async def _handle(self, channel: Channel, message: Message) -> None:
         match message:
@@ -119,9 +127,11 @@ class Worker:
         memory = None
         if message.memory_fd is not None:
             memory = _native.SharedMemory(message.memory_fd, message.workers)
-            os.close(message.memory_fd)
         self._host = EngineHost(message.slot, message.filters, message.filter_budget)
         self._filter_issues = tuple(self._host.start(memory, message.access_log_fd))
+        for fd in (message.memory_fd, message.access_log_fd):
+            if fd is not None:
+                os.close(fd)  # Both were duplicated.
         if self._freeze:
             # What exists now stays for good: the collector need not walk it while requests wait.
             gc.collect()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 
 class NativeError(Exception):
@@ -32,7 +32,11 @@ class Snapshot:
             raise SnapshotError(f"base {data['base']}")
         sections = dict(base.sections) if base is not None and data["base"] is not None else {}
         touched = {*data["remove"], *(entry["key"] for entry in data["upsert"])}
-        issues = [issue for issue in base.issues if issue[0] not in touched] if base is not None and data["base"] is not None else []
+        issues = (
+            [issue for issue in base.issues if issue[0] not in touched]
+            if base is not None and data["base"] is not None
+            else []
+        )
         for key in data["remove"]:
             sections.pop(key, None)
         for entry in data["upsert"]:
@@ -59,7 +63,7 @@ class SharedMemory:
 class Engine:
     """Remembers; ``busy`` connections keep it from being idle."""
 
-    made: list[Engine] = []
+    made: ClassVar[list[Engine]] = []
 
     def __init__(self, worker: int, memory: object, on_upcalls: Any, access_log_fd: int | None) -> None:
         self.worker = worker

@@ -3,12 +3,12 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from gateway.ir.encode import Section
-from gateway.plane.delta import DeltaBuilder, Payload
-from gateway.plane.rows import OTHER, RowTable
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.ir.encode import Section
+from gateway.plane.delta import DeltaBuilder, Payload
+from gateway.plane.rows import OTHER, RowTable
 from tests.unit.plane.fake_native import Snapshot
 
 

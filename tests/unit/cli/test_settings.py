@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import pytest
+
+from gateway.settings import SettingsError, parse_address, read_environment, worker_environment
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("127.0.0.1:9000", ("127.0.0.1", 9000)),
+        ("0.0.0.0", ("0.0.0.0", 8877)),
+        (":9000", ("127.0.0.1", 9000)),
+        ("[::1]:9000", ("::1", 9000)),
+        ("[::]", ("::", 8877)),
+        ("::1", ("::1", 8877)),
+        ("localhost:0", ("localhost", 0)),
+    ],
+)
+def test_addresses(text: str, expected: tuple[str, int]) -> None:
+    assert parse_address(text, 8877) == expected
+
+
+@pytest.mark.parametrize("text", ["a:b", "a:70000", "a:-1", "a:²"])
+def test_wrong_addresses_say_what_to_write(text: str) -> None:
+    with pytest.raises(SettingsError, match="HOST:PORT"):
+        parse_address(text, 8877)
+
+
+def test_an_empty_environment_says_nothing() -> None:
+    env = read_environment({})
+    assert (env.ambassador_id, env.drain_time, env.workers, env.debug) == (None, None, None, False)
+
+
+def test_the_variables_of_emissary() -> None:
+    env = read_environment(
+        {
+            "AMBASSADOR_ID": "edge",
+            "AMBASSADOR_NAMESPACE": "gateways",
+            "AMBASSADOR_DRAIN_TIME": "600",
+            "AMBASSADOR_RECONFIG_MAX_DELAY": "1s",
+            "ENVOY_CONCURRENCY": "3",
+            "AMBASSADOR_JSON_LOGGING": "true",
+            "AMBASSADOR_HEALTHCHECK_BIND_PORT": "9000",
+        }
+    )
+    assert (env.ambassador_id, env.namespace, env.drain_time, env.reload_max_delay) == ("edge", "gateways", 600.0, 1.0)
+    assert (env.workers, env.json_logging, env.admin_port) == (3, True, 9000)
+
+
+@pytest.mark.parametrize(
+    "variable", [{"AMBASSADOR_DRAIN_TIME": "soon"}, {"AMBASSADOR_DRAIN_TIME": "-1"}, {"ENVOY_CONCURRENCY": "two"}]
+)
+def test_nonsense_names_the_variable(variable: dict[str, str]) -> None:
+    (name,) = variable
+    with pytest.raises(SettingsError, match=name):
+        read_environment(variable)
+
+
+def test_a_worker_imports_what_the_master_imports() -> None:
+    env = worker_environment(["/a", "/b"], {"PATH": "/bin", "PYTHONPATH": "/c"})
+    assert (env["PYTHONPATH"], env["PATH"]) == ("/a:/b", "/bin")
