@@ -1,1 +1,42 @@
-//! Placeholder.
+//! The proxy: connections, pools, forwarding, logs and statistics on the hosted runtime.
+
+mod accept;
+mod buffers;
+mod deadline;
+mod downstream;
+mod engine;
+mod error;
+pub mod explain;
+mod exchange;
+mod log_writer;
+mod memory;
+mod pool;
+mod record;
+mod relay;
+mod reply;
+mod request;
+mod request_head;
+mod resolver;
+mod response_head;
+mod shadow;
+mod shared;
+mod stream;
+mod tunnel;
+mod upcall;
+mod upstream;
+
+pub use engine::{Engine, EngineConfig, EngineError};
+pub use error::{ProxyError, Retry, Side};
+pub use memory::SharedWords;
+pub use request_head::{BodyHeader, UpstreamHead};
+pub use upcall::{Upcall, UpcallAnswer};
+
+/// A seed for weights and request ids from the operating system's randomness.
+pub fn random_seed() -> u64 {
+    use std::hash::{BuildHasher, Hasher};
+    // The standard library seeds its hash keys from the system; hashing nothing gives a number derived from them.
+    std::hash::RandomState::new().build_hasher().finish()
+}
+
+/// Time a filter of the host language has for one request, in nanoseconds.
+pub(crate) const UPCALL_TIMEOUT_NS: u64 = 5_000_000_000;

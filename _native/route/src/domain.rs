@@ -48,24 +48,17 @@ impl<T> DomainMap<T> {
         for (index, (domain, value)) in pairs.into_iter().enumerate() {
             let lower = domain.as_ref().to_ascii_lowercase();
             let rank = map.values.len() as u32;
-            let taken = match split(&lower) {
-                Some(Shape::Any) => map.any.replace(rank),
-                Some(Shape::Exact(name)) => map.exact.insert(Box::from(name.as_bytes()), rank),
-                Some(Shape::Suffix(tail)) => wild[0].insert(tail.bytes().rev().collect(), rank),
-                Some(Shape::Prefix(head)) => wild[1].insert(head.as_bytes().to_vec(), rank),
+            let place = match split(&lower) {
+                Some(Shape::Any) => map.any.get_or_insert(rank),
+                Some(Shape::Exact(name)) => map.exact.entry(Box::from(name.as_bytes())).or_insert(rank),
+                Some(Shape::Suffix(tail)) => wild[0].entry(tail.bytes().rev().collect()).or_insert(rank),
+                Some(Shape::Prefix(head)) => wild[1].entry(head.as_bytes().to_vec()).or_insert(rank),
                 None => {
                     errors.push((index, DomainError::Malformed(lower)));
                     continue;
                 }
             };
-            if let Some(first) = taken {
-                match split(&lower) {
-                    Some(Shape::Any) => map.any = Some(first),
-                    Some(Shape::Exact(name)) => drop(map.exact.insert(Box::from(name.as_bytes()), first)),
-                    Some(Shape::Suffix(tail)) => drop(wild[0].insert(tail.bytes().rev().collect(), first)),
-                    Some(Shape::Prefix(head)) => drop(wild[1].insert(head.as_bytes().to_vec(), first)),
-                    None => {}
-                }
+            if *place != rank {
                 errors.push((index, DomainError::Duplicate(lower)));
                 continue;
             }

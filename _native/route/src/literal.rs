@@ -12,7 +12,6 @@ pub(crate) fn prefix(hir: &Hir) -> Vec<u8> {
 /// Appends what `hir` surely starts with; true when `hir` is nothing but that, so that the next part may follow.
 fn extend(hir: &Hir, out: &mut Vec<u8>) -> bool {
     match hir.kind() {
-        HirKind::Empty => true,
         HirKind::Literal(literal) => {
             out.extend_from_slice(&literal.0);
             true
@@ -20,7 +19,7 @@ fn extend(hir: &Hir, out: &mut Vec<u8>) -> bool {
         HirKind::Capture(capture) => extend(&capture.sub, out),
         HirKind::Concat(parts) => parts.iter().all(|part| extend(part, out)),
         // An anchor consumes nothing. A false one only makes the regex match less than its bucket.
-        HirKind::Look(Look::Start | Look::End) => true,
+        HirKind::Empty | HirKind::Look(Look::Start | Look::End) => true,
         HirKind::Repetition(repetition) if repetition.min >= 1 => {
             // One round is certain; what follows it is not.
             extend(&repetition.sub, out);

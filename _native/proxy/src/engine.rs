@@ -1,0 +1,205 @@
+//! The data plane of one worker, as its host sees it.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::os::fd::{OwnedFd, RawFd};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use sluice_host::{Host, HostError, RemoteWaker, SystemClock, Timer, TurnBudget};
+use sluice_policy::stats::{Global, Layout, LayoutError};
+use sluice_snapshot::Compiled;
+
+use crate::accept::{self, Stop};
+use crate::log_writer::LogWriter;
+use crate::memory::SharedWords;
+use crate::shared::Shared;
+use crate::upcall::{Upcall, UpcallAnswer};
+use crate::upstream::key_of;
+
+/// How often idle upstream connections are looked over, in nanoseconds.
+const SWEEP_NS: u64 = 1_000_000_000;
+
+/// Why an engine cannot start or serve a socket.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// The runtime could not be set up, or a socket not registered.
+    #[error(transparent)]
+    Host(#[from] HostError),
+    /// The shared memory does not fit.
+    #[error("the shared memory cannot be used: {0}")]
+    Memory(#[from] LayoutError),
+    /// Memory or a thread could not be had.
+    #[error("cannot {0}: {1}")]
+    System(&'static str, std::io::Error),
+}
+
+/// Settings of an engine.
+pub struct EngineConfig {
+    /// Slot of this worker in the shared memory.
+    pub worker: usize,
+    /// Memory shared with other workers, with its number of slots; `None` for an engine of its own.
+    pub memory: Option<(Arc<SharedWords>, usize)>,
+    /// Where access-log lines go.
+    pub access_log: Option<OwnedFd>,
+    /// Seed for weights and request ids.
+    pub seed: u64,
+}
+
+/// A single-threaded data plane that a foreign loop turns.
+pub struct Engine {
+    host: Host,
+    shared: Rc<Shared>,
+    listeners: RefCell<HashMap<String, Rc<Stop>>>,
+    panics: Cell<u64>,
+}
+
+impl Engine {
+    /// Makes an engine that serves nothing yet.
+    pub fn new(config: EngineConfig) -> Result<Self, EngineError> {
+        let host = Host::new(SystemClock, TurnBudget::default())?;
+        let (memory, layout) = match config.memory {
+            Some((memory, workers)) => (memory, Layout { workers }),
+            None => {
+                let layout = Layout { workers: config.worker + 1 };
+                let memory = SharedWords::private(layout.words()).map_err(|e| EngineError::System("get memory", e))?;
+                (Arc::new(memory), layout)
+            }
+        };
+        let log = config.access_log.map(LogWriter::new).transpose();
+        let log = log.map_err(|e| EngineError::System("start the access-log thread", e))?;
+        let compiled = Arc::new(Compiled::empty());
+        let shared = Shared::new(host.clone(), compiled, memory, layout, config.worker, log, config.seed)?;
+        let sweeping = Rc::clone(&shared);
+        host.spawn(async move {
+            let timer = Timer::new(&sweeping.host);
+            loop {
+                timer.sleep_until(sweeping.host.now_ns() + SWEEP_NS).await;
+                sweep(&sweeping);
+            }
+        });
+        Ok(Self { host, shared, listeners: RefCell::default(), panics: Cell::new(0) })
+    }
+
+    /// The descriptor to watch for readability.
+    pub fn fileno(&self) -> RawFd {
+        self.host.fileno()
+    }
+
+    /// Does the work that is due.
+    pub fn turn(&self) {
+        let report = self.host.turn();
+        self.shared.count_turn(report.elapsed_ns / 1000);
+        if report.panics > 0 {
+            self.panics.set(self.panics.get() + report.panics as u64);
+            self.shared.count(Global::Panics, report.panics as u64);
+        }
+        if let Some(log) = &self.shared.log {
+            log.flush_if_old(self.host.now_ns());
+        }
+    }
+
+    /// Nanoseconds until the earliest timer.
+    pub fn next_deadline_ns(&self) -> Option<u64> {
+        self.host.next_deadline_ns()
+    }
+
+    /// A wake-up handle for other threads.
+    pub fn waker(&self) -> RemoteWaker {
+        self.host.remote_waker()
+    }
+
+    /// Makes a configuration current for new requests.
+    pub fn apply(&self, compiled: Arc<Compiled>) {
+        self.shared.apply(compiled);
+    }
+
+    /// The configuration in force.
+    pub fn compiled(&self) -> Arc<Compiled> {
+        self.shared.compiled()
+    }
+
+    /// Accepts from a listening socket for the listener section `name`, in place of an earlier socket of that name.
+    pub fn listen(&self, name: &str, fd: OwnedFd) -> Result<(), EngineError> {
+        let stop = accept::start(&self.shared, name, fd)?;
+        if let Some(earlier) = self.listeners.borrow_mut().insert(name.to_owned(), stop) {
+            earlier.stop();
+        }
+        self.waker().wake();
+        Ok(())
+    }
+
+    /// Stops accepting for a listener, after what is queued was accepted.
+    pub fn unlisten(&self, name: &str) {
+        if let Some(stop) = self.listeners.borrow_mut().remove(name) {
+            stop.stop();
+            self.waker().wake();
+        }
+    }
+
+    /// Takes the upcalls to deliver.
+    pub fn take_upcalls(&self) -> Vec<Upcall> {
+        self.shared.upcalls.take()
+    }
+
+    /// Delivers the answer to an upcall. False if its request is gone.
+    pub fn answer(&self, id: u64, answer: UpcallAnswer) -> bool {
+        let waited = self.shared.upcalls.answer(id, answer);
+        if waited {
+            self.waker().wake();
+        }
+        waited
+    }
+
+    /// Closes idle connections and tells the others that their next answer is the last.
+    pub fn drain(&self) {
+        self.shared.draining.set(true);
+        self.shared.pools.clear();
+        self.host.wake_all();
+    }
+
+    /// Open downstream connections.
+    pub fn connections(&self) -> usize {
+        self.shared.connections.get()
+    }
+
+    /// Requests being served.
+    pub fn in_flight(&self) -> usize {
+        self.shared.in_flight.get()
+    }
+
+    /// Idle upstream connections.
+    pub fn idle_upstreams(&self) -> usize {
+        self.shared.pools.len()
+    }
+
+    /// Tasks that panicked since the start.
+    pub fn panics(&self) -> u64 {
+        self.panics.get()
+    }
+
+    /// Drops everything at once.
+    pub fn close(&self) {
+        self.listeners.borrow_mut().clear();
+        self.host.close();
+        self.shared.pools.clear();
+        if let Some(log) = &self.shared.log {
+            log.flush();
+        }
+    }
+}
+
+fn sweep(shared: &Shared) {
+    let now = shared.host.now_ns();
+    let compiled = shared.compiled();
+    let current: ahash::AHashSet<_> = compiled.clusters().map(|cluster| key_of(cluster)).collect();
+    shared.pools.sweep(now, |key| current.contains(&key));
+    shared.resolver.sweep(now);
+    if let Some(log) = &shared.log {
+        log.flush_if_old(now);
+        let dropped = log.take_dropped();
+        if dropped > 0 {
+            shared.count(Global::AccessLogDropped, dropped);
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! Idle connections to upstream endpoints, and the turn of the endpoints.
+
+use std::cell::{Cell, RefCell};
+use std::net::SocketAddr;
+
+use ahash::AHashMap;
+
+use crate::stream::Stream;
+
+/// Idle connections kept per endpoint and worker. Beyond it the oldest is closed: memory stays bounded when a burst ends.
+const IDLE_PER_ENDPOINT: usize = 512;
+
+/// Identity of a cluster as it was compiled: changes with its endpoints or TLS settings, so old connections die out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct ClusterKey {
+    pub(crate) id: u64,
+    pub(crate) generation: u64,
+}
+
+/// A connection that served a request and may serve another.
+pub(crate) struct Idle {
+    pub(crate) stream: Stream,
+    pub(crate) created_ns: u64,
+    since_ns: u64,
+    idle_timeout_ns: u64,
+}
+
+#[derive(Default)]
+struct Endpoints {
+    idle: Vec<(SocketAddr, Vec<Idle>)>,
+}
+
+#[derive(Default)]
+struct ClusterState {
+    turn: Cell<usize>,
+    endpoints: Endpoints,
+}
+
+/// The upstream connections of a worker that are not in use.
+#[derive(Default)]
+pub(crate) struct Pools {
+    clusters: RefCell<AHashMap<ClusterKey, ClusterState>>,
+}
+
+impl Endpoints {
+    fn get(&mut self, address: SocketAddr) -> Option<&mut Vec<Idle>> {
+        self.idle.iter_mut().find(|(at, _)| *at == address).map(|(_, idle)| idle)
+    }
+}
+
+impl Pools {
+    /// Round robin: the index of the next endpoint out of `count`.
+    pub(crate) fn next_turn(&self, key: ClusterKey, count: usize) -> usize {
+        if count <= 1 {
+            return 0;
+        }
+        let mut clusters = self.clusters.borrow_mut();
+        let turn = &clusters.entry(key).or_default().turn;
+        let index = turn.get() % count;
+        turn.set(index + 1);
+        index
+    }
+
+    /// The most recently used connection that is still good: the one least likely to be closed by the other side.
+    pub(crate) fn take(&self, key: ClusterKey, address: SocketAddr, now_ns: u64) -> Option<Idle> {
+        let mut clusters = self.clusters.borrow_mut();
+        let idle = clusters.get_mut(&key)?.endpoints.get(address)?;
+        while let Some(found) = idle.pop() {
+            if found.is_good(now_ns) {
+                return Some(found);
+            }
+        }
+        None
+    }
+
+    /// Keeps a connection whose last answer was read completely.
+    pub(crate) fn put(
+        &self,
+        key: ClusterKey,
+        address: SocketAddr,
+        stream: Stream,
+        created_ns: u64,
+        now_ns: u64,
+        idle_timeout_ns: u64,
+    ) {
+        let mut clusters = self.clusters.borrow_mut();
+        let endpoints = &mut clusters.entry(key).or_default().endpoints;
+        let kept = Idle { stream, created_ns, since_ns: now_ns, idle_timeout_ns };
+        match endpoints.get(address) {
+            Some(idle) => {
+                if idle.len() >= IDLE_PER_ENDPOINT {
+                    idle.remove(0);
+                }
+                idle.push(kept);
+            }
+            None => endpoints.idle.push((address, vec![kept])),
+        }
+    }
+
+    /// Closes connections that the other side closed or that were idle for too long; forgets clusters that are gone.
+    pub(crate) fn sweep(&self, now_ns: u64, is_current: impl Fn(ClusterKey) -> bool) {
+        let mut clusters = self.clusters.borrow_mut();
+        clusters.retain(|key, state| {
+            if !is_current(*key) {
+                return false;
+            }
+            for (_, idle) in &mut state.endpoints.idle {
+                idle.retain(|kept| kept.is_good(now_ns));
+            }
+            state.endpoints.idle.retain(|(_, idle)| !idle.is_empty());
+            true
+        });
+    }
+
+    /// Idle connections of all clusters.
+    pub(crate) fn len(&self) -> usize {
+        let clusters = self.clusters.borrow();
+        clusters.values().flat_map(|state| &state.endpoints.idle).map(|(_, idle)| idle.len()).sum()
+    }
+
+    pub(crate) fn clear(&self) {
+        self.clusters.borrow_mut().clear();
+    }
+}
+
+impl Idle {
+    /// Bytes or an end of stream on an idle connection mean that it cannot carry another request (row A20: never
+    /// read them as the answer to the next one).
+    fn is_good(&self, now_ns: u64) -> bool {
+        !self.stream.has_pending_input() && now_ns.saturating_sub(self.since_ns) < self.idle_timeout_ns
+    }
+}

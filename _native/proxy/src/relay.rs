@@ -1,0 +1,209 @@
+//! Moves one message body from one connection to another, in either direction, with one bounded buffer.
+
+use std::future::poll_fn;
+use std::io;
+
+use sluice_http1::{ChunkedDecoder, is_forbidden_trailer};
+
+use crate::buffers::BufferPool;
+use crate::stream::Stream;
+
+/// Room before the data of a buffer for a chunk header ("fffff\r\n").
+const FRONT: usize = 16;
+/// Room behind the data for the end of a chunk.
+const BACK: usize = 2;
+const LAST_CHUNK: &[u8] = b"0\r\n";
+const LINE_END: &[u8] = b"\r\n";
+
+/// How the body arrives.
+pub(crate) enum Source {
+    /// Nothing is (or is left) to come.
+    Empty,
+    /// This many bytes are still to come.
+    Length(u64),
+    /// Chunks.
+    Chunked(Box<ChunkedDecoder>),
+    /// Everything until the peer closes (answers only).
+    UntilClose,
+}
+
+/// How the body leaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sink {
+    /// Byte for byte: the length was announced, or the close is the end.
+    Identity,
+    /// As chunks, with trailers if there are any.
+    Chunked,
+}
+
+/// Why a relay ended early.
+#[derive(Debug)]
+pub(crate) enum RelayError {
+    /// Reading failed; `None` means the peer closed in the middle of the message.
+    Read(Option<io::Error>),
+    /// The peer's framing is broken.
+    Framing(&'static str),
+    /// Writing to the other side failed.
+    Write(io::Error),
+}
+
+/// One decoded piece of a body.
+pub(crate) struct Piece {
+    /// Length of the data, at the front of the buffer that was given in.
+    pub(crate) data: usize,
+    /// Bytes of the buffer that belonged to this message.
+    pub(crate) used: usize,
+    /// The message is complete.
+    pub(crate) finished: bool,
+}
+
+impl Source {
+    pub(crate) fn is_finished(&self) -> bool {
+        matches!(self, Self::Empty | Self::Length(0))
+    }
+
+    /// Decodes what is at the front of `buffer`, in place.
+    pub(crate) fn decode(&mut self, buffer: &mut [u8]) -> Result<Piece, RelayError> {
+        match self {
+            Self::Empty => Ok(Piece { data: 0, used: 0, finished: true }),
+            Self::Length(left) => {
+                let data = usize::try_from(*left).unwrap_or(usize::MAX).min(buffer.len());
+                *left -= data as u64;
+                Ok(Piece { data, used: data, finished: *left == 0 })
+            }
+            Self::Chunked(decoder) => {
+                let decoded = decoder.decode(buffer).map_err(|error| RelayError::Framing(error.as_str()))?;
+                Ok(Piece { data: decoded.data_len, used: decoded.consumed, finished: decoded.finished })
+            }
+            Self::UntilClose => Ok(Piece { data: buffer.len(), used: buffer.len(), finished: false }),
+        }
+    }
+
+    /// What the end of the stream means for this body.
+    fn at_end_of_stream(&self) -> Result<(), RelayError> {
+        match self {
+            Self::UntilClose | Self::Empty | Self::Length(0) => Ok(()),
+            Self::Length(_) | Self::Chunked(_) => Err(RelayError::Read(None)),
+        }
+    }
+
+    /// The end of a chunked body on the way out, with the trailers that may be forwarded (RFC 9110 section 6.5.1).
+    pub(crate) fn write_end(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(LAST_CHUNK);
+        if let Self::Chunked(decoder) = self {
+            for (name, value) in decoder.trailers() {
+                if !is_forbidden_trailer(name) {
+                    out.extend_from_slice(name);
+                    out.extend_from_slice(b": ");
+                    out.extend_from_slice(value);
+                    out.extend_from_slice(LINE_END);
+                }
+            }
+        }
+        out.extend_from_slice(LINE_END);
+    }
+}
+
+/// Appends `data` to `out` as the sink wants it.
+pub(crate) fn append(sink: Sink, data: &[u8], out: &mut Vec<u8>) {
+    if data.is_empty() {
+        return;
+    }
+    match sink {
+        Sink::Identity => out.extend_from_slice(data),
+        Sink::Chunked => {
+            let mut digits = [0; 18];
+            out.extend_from_slice(sluice_http1::chunk_header(data.len(), &mut digits));
+            out.extend_from_slice(data);
+            out.extend_from_slice(LINE_END);
+        }
+    }
+}
+
+/// Lets the owner of the timers see progress.
+pub(crate) trait Progress {
+    /// `count` body bytes were written on.
+    fn moved(&self, count: usize);
+}
+
+/// Relays the rest of a body. Returns the bytes read beyond its end (the start of a next message, or garbage).
+pub(crate) async fn relay(
+    pool: &BufferPool,
+    from: &Stream,
+    to: &Stream,
+    source: &mut Source,
+    sink: Sink,
+    progress: &impl Progress,
+) -> Result<Vec<u8>, RelayError> {
+    let mut held = Held { pool, buffer: Some(pool.large()) };
+    let buffer = held.get();
+    let mut tail = Vec::new();
+    loop {
+        if source.is_finished() {
+            break;
+        }
+        let limit = match source {
+            // Reading no further than the body keeps a pipelined request in the socket.
+            Source::Length(left) => usize::try_from(*left).unwrap_or(usize::MAX).min(buffer.len() - FRONT - BACK),
+            _ => buffer.len() - FRONT - BACK,
+        };
+        let area = &mut buffer[FRONT..FRONT + limit];
+        let count = poll_fn(|context| from.poll_read(context, area)).await.map_err(|e| RelayError::Read(Some(e)))?;
+        if count == 0 {
+            source.at_end_of_stream()?;
+            break;
+        }
+        let piece = source.decode(&mut buffer[FRONT..FRONT + count])?;
+        if piece.finished && piece.used < count {
+            tail.extend_from_slice(&buffer[FRONT + piece.used..FRONT + count]);
+        }
+        if piece.data > 0 {
+            write_piece(to, sink, buffer, piece.data).await.map_err(RelayError::Write)?;
+            progress.moved(piece.data);
+        }
+        if piece.finished {
+            break;
+        }
+    }
+    if sink == Sink::Chunked {
+        let mut end = Vec::with_capacity(16);
+        source.write_end(&mut end);
+        to.write_all(&end).await.map_err(RelayError::Write)?;
+    }
+    Ok(tail)
+}
+
+async fn write_piece(to: &Stream, sink: Sink, buffer: &mut [u8], length: usize) -> io::Result<()> {
+    match sink {
+        Sink::Identity => to.write_all(&buffer[FRONT..FRONT + length]).await,
+        Sink::Chunked => {
+            let mut digits = [0; 18];
+            let header = sluice_http1::chunk_header(length, &mut digits);
+            let start = FRONT - header.len().min(FRONT);
+            buffer[start..FRONT].copy_from_slice(&header[..FRONT - start]);
+            let end = FRONT + length + BACK;
+            buffer[FRONT + length..end].copy_from_slice(LINE_END);
+            to.write_all(&buffer[start..end]).await
+        }
+    }
+}
+
+/// Gives the buffer back however the relay ends.
+struct Held<'p> {
+    pool: &'p BufferPool,
+    buffer: Option<Box<[u8]>>,
+}
+
+impl Held<'_> {
+    fn get(&mut self) -> &mut [u8] {
+        self.buffer.as_deref_mut().unwrap_or_default()
+    }
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        if let Some(buffer) = self.buffer.take() {
+            self.pool.put(buffer);
+        }
+    }
+}

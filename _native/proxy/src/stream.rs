@@ -1,0 +1,141 @@
+//! A byte stream to a peer, plain or TLS, usable from both directions of one task.
+
+use std::cell::RefCell;
+use std::io::{self, IoSlice};
+use std::net::Shutdown;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use sluice_host::TcpIo;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio_rustls::TlsStream;
+
+/// TLS state lives in a cell because reading and writing both need it; no borrow outlives a poll.
+pub(crate) enum Stream {
+    Plain(TcpIo),
+    Tls(Box<RefCell<TlsStream<TcpIo>>>),
+}
+
+fn uncompleted() -> io::Error {
+    io::Error::new(io::ErrorKind::WriteZero, "the peer takes no more bytes")
+}
+
+impl Stream {
+    pub(crate) fn tls(stream: impl Into<TlsStream<TcpIo>>) -> Self {
+        Self::Tls(Box::new(RefCell::new(stream.into())))
+    }
+
+    pub(crate) fn is_tls(&self) -> bool {
+        matches!(self, Self::Tls(_))
+    }
+
+    /// Runs `look` on the TCP connection below.
+    pub(crate) fn with_tcp<R>(&self, look: impl FnOnce(&TcpIo) -> R) -> R {
+        match self {
+            Self::Plain(tcp) => look(tcp),
+            Self::Tls(tls) => look(tls.borrow().get_ref().0),
+        }
+    }
+
+    /// Reads what is there; `Ok(0)` is the end. A TLS stream cut without `close_notify` also ends here: HTTP framing
+    /// tells whether the message was whole (RFC 9112 section 9.8).
+    pub(crate) fn poll_read(&self, context: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        match self {
+            Self::Plain(tcp) => tcp.poll_read(context, buffer),
+            Self::Tls(tls) => {
+                let mut read = ReadBuf::new(buffer);
+                match ready!(Pin::new(&mut *tls.borrow_mut()).poll_read(context, &mut read)) {
+                    Ok(()) => Poll::Ready(Ok(read.filled().len())),
+                    Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Poll::Ready(Ok(0)),
+                    Err(error) => Poll::Ready(Err(error)),
+                }
+            }
+        }
+    }
+
+    fn poll_write(&self, context: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+        match self {
+            Self::Plain(tcp) => tcp.poll_write(context, data),
+            Self::Tls(tls) => Pin::new(&mut *tls.borrow_mut()).poll_write(context, data),
+        }
+    }
+
+    fn poll_write_vectored(&self, context: &mut Context<'_>, data: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        match self {
+            Self::Plain(tcp) => tcp.poll_write_vectored(context, data),
+            Self::Tls(tls) => Pin::new(&mut *tls.borrow_mut()).poll_write_vectored(context, data),
+        }
+    }
+
+    pub(crate) fn poll_flush(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self::Plain(_) => Poll::Ready(Ok(())),
+            Self::Tls(tls) => Pin::new(&mut *tls.borrow_mut()).poll_flush(context),
+        }
+    }
+
+    /// Writes all of `data`; `done` remembers the progress between polls.
+    pub(crate) fn poll_write_all(
+        &self,
+        context: &mut Context<'_>,
+        data: &[u8],
+        done: &mut usize,
+    ) -> Poll<io::Result<()>> {
+        while let Some(rest) = data.get(*done..).filter(|rest| !rest.is_empty()) {
+            match ready!(self.poll_write(context, rest))? {
+                0 => return Poll::Ready(Err(uncompleted())),
+                count => *done += count,
+            }
+        }
+        self.poll_flush(context)
+    }
+
+    pub(crate) async fn write_all(&self, data: &[u8]) -> io::Result<()> {
+        let mut done = 0;
+        std::future::poll_fn(|context| self.poll_write_all(context, data, &mut done)).await
+    }
+
+    /// Writes a head and the bytes behind it with one system call where the socket allows.
+    pub(crate) async fn write_both(&self, head: &[u8], body: &[u8]) -> io::Result<()> {
+        let mut done = 0;
+        std::future::poll_fn(|context| {
+            while done < head.len() {
+                let slices = [IoSlice::new(head.get(done..).unwrap_or_default()), IoSlice::new(body)];
+                match ready!(self.poll_write_vectored(context, &slices))? {
+                    0 => return Poll::Ready(Err(uncompleted())),
+                    count => done += count,
+                }
+            }
+            let mut rest = done - head.len();
+            let result = self.poll_write_all(context, body, &mut rest);
+            done = head.len() + rest;
+            result
+        })
+        .await
+    }
+
+    /// Says goodbye: `close_notify` for TLS, then FIN for our direction.
+    pub(crate) async fn shutdown_write(&self) -> io::Result<()> {
+        match self {
+            Self::Plain(tcp) => tcp.shutdown(Shutdown::Write),
+            Self::Tls(tls) => {
+                std::future::poll_fn(|context| Pin::new(&mut *tls.borrow_mut()).poll_shutdown(context)).await
+            }
+        }
+    }
+
+    /// See [`TcpIo::watch_peer`].
+    pub(crate) fn watch_peer(&self, context: &Context<'_>) {
+        self.with_tcp(|tcp| tcp.watch_peer(context));
+    }
+
+    /// See [`TcpIo::is_hung_up`].
+    pub(crate) fn is_hung_up(&self) -> bool {
+        self.with_tcp(TcpIo::is_hung_up)
+    }
+
+    /// See [`TcpIo::has_pending_input`].
+    pub(crate) fn has_pending_input(&self) -> bool {
+        self.with_tcp(TcpIo::has_pending_input)
+    }
+}

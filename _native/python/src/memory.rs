@@ -1,0 +1,128 @@
+//! The memory that master and workers share.
+
+use std::os::fd::{BorrowedFd, RawFd};
+use std::sync::Arc;
+
+use pyo3::exceptions::{PyOSError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+use sluice_http1::RejectReason;
+use sluice_policy::latency::BOUNDS_US;
+use sluice_policy::stats::{Field, Global, Layout};
+use sluice_policy::totals::RowTotals;
+use sluice_proxy::SharedWords;
+
+use crate::errors::NativeError;
+
+/// Duplicates a descriptor that Python owns.
+pub(crate) fn duplicate(fd: RawFd) -> PyResult<std::os::fd::OwnedFd> {
+    if fd < 0 {
+        return Err(PyValueError::new_err("a file descriptor must not be negative"));
+    }
+    // SAFETY: the number is used only for the duplication in this call; a number that is not open makes dup(2) fail
+    // with EBADF and nothing else.
+    #[allow(unsafe_code)]
+    let borrowed = unsafe { BorrowedFd::borrow_raw(fd) };
+    borrowed.try_clone_to_owned().map_err(PyErr::from)
+}
+
+/// Counters, histograms and token buckets in a memory file shared by master and workers.
+#[pyclass(frozen, module = "gateway._native")]
+pub(crate) struct SharedMemory {
+    pub(crate) words: Arc<SharedWords>,
+    pub(crate) layout: Layout,
+}
+
+const GLOBALS: [(&str, Global); 16] = [
+    ("requests", Global::Requests),
+    ("accepted", Global::Accepted),
+    ("active", Global::Active),
+    ("in_flight", Global::InFlight),
+    ("rate_limited", Global::RateLimited),
+    ("rate_limited_dry_run", Global::RateLimitedDryRun),
+    ("limit_evictions", Global::LimitEvictions),
+    ("upcalls", Global::Upcalls),
+    ("panics", Global::Panics),
+    ("config_version", Global::ConfigVersion),
+    ("loop_lag_max_us", Global::LoopLagMaxUs),
+    ("loop_lag_sum_us", Global::LoopLagSumUs),
+    ("loop_turns", Global::LoopTurns),
+    ("access_log_lines", Global::AccessLogLines),
+    ("access_log_dropped", Global::AccessLogDropped),
+    ("tls_failures", Global::TlsFailures),
+];
+
+const FIELDS: [(&str, Field); 8] = [
+    ("bytes_in", Field::BytesIn),
+    ("bytes_out", Field::BytesOut),
+    ("connections", Field::Connections),
+    ("connections_active", Field::ConnectionsActive),
+    ("connections_failed", Field::ConnectionsFailed),
+    ("timeouts", Field::Timeouts),
+    ("retries", Field::Retries),
+    ("in_flight", Field::InFlight),
+];
+
+fn rows<'py>(py: Python<'py>, totals: &[RowTotals]) -> PyResult<Bound<'py, PyDict>> {
+    let rows = PyDict::new(py);
+    for totals in totals {
+        let row = PyDict::new(py);
+        row.set_item("classes", totals.classes.to_vec())?;
+        row.set_item("latency", totals.latency.to_vec())?;
+        row.set_item("latency_sum_us", totals.latency_sum_us)?;
+        for (name, field) in FIELDS {
+            row.set_item(name, totals.get(field))?;
+        }
+        rows.set_item(totals.slot, row)?;
+    }
+    Ok(rows)
+}
+
+#[pymethods]
+impl SharedMemory {
+    /// Map ``fd``, growing the file to its fixed size if needed.
+    #[new]
+    fn new(fd: RawFd, workers: usize) -> PyResult<Self> {
+        if workers == 0 || workers > 1024 {
+            return Err(PyValueError::new_err(format!("workers must be between 1 and 1024, not {workers}")));
+        }
+        let layout = Layout { workers };
+        let words = SharedWords::map(duplicate(fd)?, layout.words())
+            .map_err(|error| PyOSError::new_err((error.raw_os_error(), format!("cannot map the memory: {error}"))))?;
+        layout.open(words.words()).map_err(|error| NativeError::new_err(error.to_string()))?;
+        Ok(Self { words: Arc::new(words), layout })
+    }
+
+    /// Bytes of the file for this number of worker slots.
+    #[staticmethod]
+    fn size(workers: usize) -> usize {
+        Layout { workers }.words() * size_of::<u64>()
+    }
+
+    /// Sums over all workers.
+    fn read<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let totals = self.layout.sum(self.words.words()).map_err(|error| NativeError::new_err(error.to_string()))?;
+        let dict = PyDict::new(py);
+        for (name, number) in GLOBALS {
+            dict.set_item(name, totals.get(number))?;
+        }
+        let rejects = PyDict::new(py);
+        for (index, count) in &totals.rejects {
+            rejects.set_item(RejectReason::ALL.get(*index).map_or("other", |reason| reason.as_str()), count)?;
+        }
+        dict.set_item("rejects", rejects)?;
+        dict.set_item("config_versions", totals.config_versions.clone())?;
+        dict.set_item("in_flight_by_worker", totals.in_flight.clone())?;
+        dict.set_item("listeners", rows(py, &totals.listeners)?)?;
+        dict.set_item("clusters", rows(py, &totals.clusters)?)?;
+        dict.set_item("latency_bounds_us", BOUNDS_US.to_vec())?;
+        Ok(dict)
+    }
+
+    /// Zero the gauges of a worker slot whose process is gone.
+    fn reset_gauges(&self, worker: usize) -> PyResult<()> {
+        self.layout
+            .reset_gauges(self.words.words(), worker)
+            .map_err(|error| PyValueError::new_err(error.to_string()))
+    }
+}
