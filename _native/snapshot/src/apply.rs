@@ -235,9 +235,7 @@ impl Change<'_> {
             let built = Arc::new(Listener::compile(
                 &model,
                 slot,
-                &self.store.options.built,
-                &self.store.hosts,
-                &self.store.certificates,
+                &self.store,
                 last.map(|last| (last.model.as_ref(), last.built.as_ref())),
                 keep_tls,
                 &mut findings,

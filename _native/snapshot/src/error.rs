@@ -32,7 +32,7 @@ pub struct Issue {
 pub(crate) struct Findings(pub(crate) Vec<(String, String)>);
 
 impl Findings {
-    pub(crate) fn add(&mut self, path: impl Into<String>, message: impl ToString) {
-        self.0.push((path.into(), message.to_string()));
+    pub(crate) fn add(&mut self, path: impl Into<String>, message: impl Into<String>) {
+        self.0.push((path.into(), message.into()));
     }
 }

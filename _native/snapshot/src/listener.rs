@@ -8,8 +8,7 @@ use sluice_route::DomainMap;
 use crate::error::Findings;
 use crate::host::VirtualHost;
 use crate::model::{self, Origin};
-use crate::options::Options;
-use crate::store::{Certificates, Hosts};
+use crate::store::Store;
 use crate::tls::ListenerTls;
 
 /// A port with everything that is served on it.
@@ -56,16 +55,14 @@ impl Listener {
     pub(crate) fn compile(
         model: &model::Listener,
         slot: u32,
-        options: &Options,
-        hosts: &Hosts,
-        certificates: &Certificates,
+        store: &Store,
         last: Option<(&model::Listener, &Self)>,
         keep_tls: bool,
         findings: &mut Findings,
     ) -> Self {
         let mut virtual_hosts = Vec::with_capacity(model.virtual_hosts.len());
         for (n, name) in model.virtual_hosts.iter().enumerate() {
-            match hosts.get(name.as_str()) {
+            match store.hosts.get(name.as_str()) {
                 Some(section) => virtual_hosts.push(Arc::clone(&section.built)),
                 None => findings.add(format!("virtual_hosts[{n}]"), format!("there is no virtual host {name:?}")),
             }
@@ -79,14 +76,14 @@ impl Listener {
         let (domains, domain_findings) = last
             .map(|(_, last)| last)
             .filter(same)
-            .map(|last| (Arc::clone(&last.domains), last.domain_findings.clone()))
-            .unwrap_or_else(|| domains(&virtual_hosts));
+            .map_or_else(|| domains(&virtual_hosts), |last| (Arc::clone(&last.domains), last.domain_findings.clone()));
         let mut tls_findings = Findings::default();
         let kept = last
             .filter(|(old, _)| keep_tls && old.tls == model.tls && old.terminations == model.terminations)
             .map(|(_, last)| (last.tls.clone(), last.tls_findings.clone()));
         let (tls, tls_findings) = kept.unwrap_or_else(|| {
-            let tls = model.tls.then(|| ListenerTls::compile(&model.terminations, certificates, &mut tls_findings));
+            let tls =
+                model.tls.then(|| ListenerTls::compile(&model.terminations, &store.certificates, &mut tls_findings));
             (tls.flatten().map(Arc::new), tls_findings)
         });
         findings.0.extend(domain_findings.0.iter().chain(&tls_findings.0).cloned());
@@ -101,8 +98,9 @@ impl Listener {
                     model::Security::Secure => Security::Secure,
                     model::Security::Insecure => Security::Insecure,
                 },
-                trusted_hops: model.trusted_hops.max(options.trust.trusted_hops),
-                ..options.trust
+                // The listener says how many hops there are, or leaves it to the options.
+                trusted_hops: model.trusted_hops.max(store.options.built.trust.trusted_hops),
+                ..store.options.built.trust
             },
             proxy_protocol: model.proxy_protocol,
             encrypted: model.tls,

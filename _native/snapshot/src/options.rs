@@ -54,7 +54,7 @@ impl Options {
                 }
             },
         };
-        for operator in access_log.iter().flat_map(|log| log.unknown()) {
+        for operator in access_log.iter().flat_map(AccessLog::unknown) {
             findings.add("access_log_format", format!("{operator} is not known and always writes -"));
         }
         let server_name = format::field_value(&options.server_name).unwrap_or_else(|message| {

@@ -1,5 +1,7 @@
 //! The decision: hosts, cleartext, weights, broken routes.
 
+#![allow(clippy::unwrap_used, reason = "a failed helper is a failed test")]
+
 mod support;
 
 use serde_json::json;

@@ -1,5 +1,7 @@
 //! Deltas: sharing, last good sections, and the equality with a full compile.
 
+#![allow(clippy::unwrap_used, reason = "a failed helper is a failed test")]
+
 mod support;
 
 use std::collections::BTreeMap;

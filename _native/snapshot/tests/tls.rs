@@ -1,5 +1,7 @@
 //! TLS configurations, proven by handshakes in memory.
 
+#![allow(clippy::unwrap_used, reason = "a failed helper is a failed test")]
+
 mod support;
 
 use std::sync::Arc;

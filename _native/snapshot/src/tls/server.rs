@@ -102,7 +102,7 @@ impl ListenerTls {
         );
         for (index, error) in errors {
             let n = pairs.clone().nth(index).map_or(0, |(n, ..)| n);
-            findings.add(format!("terminations[{n}].server_names"), error);
+            findings.add(format!("terminations[{n}].server_names"), error.to_string());
         }
         tls.names = names;
         for (group, model) in settings.iter().enumerate() {
@@ -132,9 +132,10 @@ fn alike(a: &TlsTermination, b: &TlsTermination) -> bool {
 
 fn verifier(model: &TlsTermination) -> Result<Arc<dyn ClientCertVerifier>, String> {
     let Some(ca) = &model.client_ca else {
-        return match model.client_cert_required {
-            true => Err("client certificates are required, but no authority is given".to_owned()),
-            false => Ok(Arc::new(NoClientAuth)),
+        return if model.client_cert_required {
+            Err("client certificates are required, but no authority is given".to_owned())
+        } else {
+            Ok(Arc::new(NoClientAuth))
         };
     };
     let builder = WebPkiClientVerifier::builder_with_provider(trust::bundle(ca)?, Arc::clone(super::provider()));
