@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from decimal import Decimal
 
@@ -46,7 +47,7 @@ def parse_duration_ms(text: str) -> int:
         position = part.end()
     if total > _MAX_NANOSECONDS:
         raise DurationError(f"{text!r} is longer than 292 years")
-    return int(-(-total // 1_000_000))
+    return math.ceil(total / 1_000_000)
 
 
 def format_duration(milliseconds: int) -> str:

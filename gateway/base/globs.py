@@ -1,7 +1,8 @@
 """Host name globs as Emissary and Envoy understand them: ``name``, ``*``, ``*.suffix`` and ``prefix.*``.
 
 The star stands for any non-empty text, dots included (Envoy's virtual host domains). Comparison ignores case,
-because DNS names do. Intersection follows ``hostglob_matches`` of Emissary's ``python/ambassador/utils.py``.
+because DNS names do. Intersection follows ``hostglob_matches`` of Emissary's ``ir/irutils.py``: a pattern with a star
+at both ends or inside is no glob and only equals itself.
 """
 
 from __future__ import annotations
@@ -30,12 +31,14 @@ def globs_intersect(first: str, second: str) -> bool:
     A suffix pattern and a prefix pattern always have names in common: ``*.x`` and ``a.*`` share ``a.x`` or ``a.b.x``.
     """
     first, second = first.lower(), second.lower()
+    if first == second or "*" in (first, second):
+        return True
+    if not is_glob(first) or not is_glob(second):
+        return False
     if "*" not in first:
         return first == second if "*" not in second else glob_matches(second, first)
     if "*" not in second:
         return glob_matches(first, second)
-    if first == "*" or second == "*":
-        return True
     if first.startswith("*") != second.startswith("*"):
         return True
     if first.startswith("*"):

@@ -135,7 +135,7 @@ def _convert(
 ) -> T | None:
     try:
         return msgspec.convert(raw, model)
-    except (msgspec.ValidationError, RecursionError):
+    except (msgspec.ValidationError, RecursionError, UnicodeError):
         pass
     value = relaxed(raw) if isinstance(raw, dict) else raw
     clean = inspect_value(value, model, path, inspection)
@@ -143,7 +143,7 @@ def _convert(
         return None
     try:
         return msgspec.convert(clean, model)
-    except msgspec.ValidationError as error:
+    except (msgspec.ValidationError, UnicodeError) as error:
         text = str(error) if inspection.show_values else "a value of the wrong type"
         inspection.problems.append(Problem("error", "field-type", path, text))
         return None

@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar, Literal
 import msgspec
 
 from gateway.resources.core import PortNumber
-from gateway.resources.model import GETAMBASSADOR, CamelPart, LabelSelector, Part, Resource
+from gateway.resources.model import GETAMBASSADOR, CamelPart, Integer, LabelSelector, Part, Resource
 
 TlsVersion = Literal["v1.0", "v1.1", "v1.2", "v1.3"]
 
@@ -24,7 +24,7 @@ class TlsSettings(Part, frozen=True, kw_only=True, gc=False):
     cert_chain_file: str = ""
     private_key_file: str = ""
     cacert_chain_file: str = ""
-    redirect_cleartext_from: int | None = None
+    redirect_cleartext_from: Integer | None = None
     sni: str = ""
 
 
@@ -39,7 +39,7 @@ class InsecurePolicy(CamelPart, frozen=True, kw_only=True, gc=False):
     """What happens to cleartext requests; Emissary's default is ``Redirect``."""
 
     action: Literal["Redirect", "Reject", "Route"] | None = None
-    additional_port: int | None = None
+    additional_port: Integer | None = None
 
 
 class RequestPolicy(Part, frozen=True, kw_only=True, gc=False):
@@ -115,11 +115,11 @@ class ListenerSpec(CamelPart, frozen=True, kw_only=True, gc=False):
     protocol: Literal["HTTP", "HTTPS", "HTTPPROXY", "HTTPSPROXY", "TCP", "TLS", "UDP"] | None = None
     protocol_stack: tuple[Literal["HTTP", "PROXY", "TLS", "TCP", "UDP"], ...] = ()
     security_model: Literal["XFP", "SECURE", "INSECURE"]
-    l7_depth: Annotated[int, msgspec.Meta(ge=0)] | None = msgspec.field(default=None, name="l7Depth")
+    l7_depth: Annotated[int, msgspec.Meta(ge=0, le=255)] | None = msgspec.field(default=None, name="l7Depth")
     stats_prefix: str = ""
     host_binding: HostBinding
     bind_address: str = msgspec.field(default="", name="bind_address")
-    http2_max_concurrent_streams: int | None = msgspec.field(default=None, name="http2MaxConcurrentStreams")
+    http2_max_concurrent_streams: Integer | None = msgspec.field(default=None, name="http2MaxConcurrentStreams")
 
 
 class Listener(Resource, frozen=True, kw_only=True, weakref=True):

@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar, Literal
 
 import msgspec
 
-from gateway.resources.model import GETAMBASSADOR, CamelPart, Part, Resource
+from gateway.resources.model import GETAMBASSADOR, CamelPart, Integer, Part, Resource
 from gateway.resources.policy import (
     AddedHeader,
     CircuitBreaker,
@@ -19,6 +19,7 @@ from gateway.resources.policy import (
     KeepAlive,
     LabelSpecifier,
     LoadBalancer,
+    NotNegative,
     RegexRewrite,
     RetryPolicy,
 )
@@ -34,7 +35,7 @@ class Docs(Part, frozen=True, kw_only=True, gc=False):
     url: str = ""
     display_name: str = ""
     ignored: bool = False
-    timeout_ms: int | None = None
+    timeout_ms: NotNegative | None = None
 
 
 class ExplicitTls(CamelPart, frozen=True, kw_only=True, gc=False):
@@ -63,7 +64,7 @@ class MappingSpec(Part, frozen=True, kw_only=True, gc=False):
     regex_headers: Map[str, str] = {}
     query_parameters: Map[str, str] = {}
     regex_query_parameters: Map[str, str] = {}
-    precedence: int = 0
+    precedence: Integer = 0
 
     # Where it goes and what is rewritten.
     service: str
@@ -89,11 +90,11 @@ class MappingSpec(Part, frozen=True, kw_only=True, gc=False):
     add_linkerd_headers: bool | None = None
 
     # Traffic policy.
-    timeout_ms: Annotated[int, msgspec.Meta(ge=0)] | None = None
-    idle_timeout_ms: Annotated[int, msgspec.Meta(ge=0)] | None = None
-    connect_timeout_ms: Annotated[int, msgspec.Meta(ge=0)] | None = None
-    cluster_idle_timeout_ms: Annotated[int, msgspec.Meta(ge=0)] | None = None
-    cluster_max_connection_lifetime_ms: Annotated[int, msgspec.Meta(ge=0)] | None = None
+    timeout_ms: NotNegative | None = None
+    idle_timeout_ms: NotNegative | None = None
+    connect_timeout_ms: NotNegative | None = None
+    cluster_idle_timeout_ms: NotNegative | None = None
+    cluster_max_connection_lifetime_ms: NotNegative | None = None
     retry_policy: RetryPolicy | None = None
     circuit_breakers: tuple[CircuitBreaker, ...] | None = None
     load_balancer: LoadBalancer | None = None

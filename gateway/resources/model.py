@@ -5,7 +5,7 @@ Field names are those of the manifest, in snake case (``hostBinding`` is ``host_
 """
 
 from collections.abc import Mapping as Map
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import msgspec
 
@@ -15,6 +15,8 @@ from gateway.diagnostics import Origin
 DEFAULT_NAMESPACE = "default"
 DEFAULT_AMBASSADOR_ID = "default"
 GETAMBASSADOR = "getambassador.io"
+Integer = Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31 - 1)]
+"""``format: int32`` of the Kubernetes API."""
 
 
 class Part(msgspec.Struct, frozen=True, kw_only=True, gc=False, forbid_unknown_fields=True):

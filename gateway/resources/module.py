@@ -8,7 +8,7 @@ from collections.abc import Mapping as Map
 from typing import ClassVar, Literal
 
 from gateway.resources.core import PortNumber
-from gateway.resources.model import GETAMBASSADOR, Part, Resource
+from gateway.resources.model import GETAMBASSADOR, Integer, Part, Resource
 from gateway.resources.policy import (
     AddedHeader,
     CircuitBreaker,
@@ -60,11 +60,11 @@ class GrpcStats(Part, frozen=True, kw_only=True, gc=False):
 class Gzip(Part, frozen=True, kw_only=True, gc=False):
     """Response compression."""
 
-    memory_level: int | None = None
-    min_content_length: int | None = None
+    memory_level: Integer | None = None
+    min_content_length: Integer | None = None
     compression_level: str = ""
     compression_strategy: str = ""
-    window_bits: int | None = None
+    window_bits: Integer | None = None
     content_type: tuple[str, ...] = ()
     disable_on_etag_header: bool | None = None
     remove_accept_encoding_header: bool | None = None

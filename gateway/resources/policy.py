@@ -7,7 +7,8 @@ import msgspec
 
 from gateway.resources.model import Part
 
-NotNegative = Annotated[int, msgspec.Meta(ge=0)]
+NotNegative = Annotated[int, msgspec.Meta(ge=0, le=2**53 - 1)]
+"""The upper end is the largest integer that every JSON reader keeps exact."""
 
 
 class AddedHeader(Part, frozen=True, kw_only=True, gc=False):

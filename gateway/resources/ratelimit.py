@@ -38,9 +38,9 @@ class Limit(CamelPart, frozen=True, kw_only=True, gc=False):
     name: str = ""
     action: Literal["Enforce", "LogOnly"] = "Enforce"
     pattern: tuple[Map[str, str], ...]
-    rate: Annotated[int, msgspec.Meta(ge=0)]
+    rate: Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
     unit: Unit
-    burst_factor: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    burst_factor: Annotated[int, msgspec.Meta(ge=1, le=1000)] | None = None
     inject_request_headers: tuple[InjectedHeader, ...] = ()
     inject_response_headers: tuple[InjectedHeader, ...] = ()
     error_response: LimitErrorResponse | None = None

@@ -18,7 +18,7 @@ from gateway.resources.build import ObjectHead, build, build_generic, read_metad
 from gateway.resources.generic import ACCEPTED_KINDS
 from gateway.resources.model import DEFAULT_AMBASSADOR_ID, DEFAULT_NAMESPACE, GETAMBASSADOR, Metadata, Resource
 from gateway.resources.registry import AMBASSADOR_VERSIONS, KINDS, KNOWN_KINDS
-from gateway.resources.schema import Inspection, Problem, join
+from gateway.resources.schema import MAX_PROBLEMS, Inspection, Problem, join
 from gateway.resources.yamltree import MAX_DEPTH, ManifestError
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 _TOP_LEVEL = frozenset({"apiVersion", "kind", "metadata", "spec", "status"})
 _AUTOMATIC_ID = "_automatic_"
 _LEGACY_GROUP = "ambassador"
+_MAX_NAME = 253
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +79,8 @@ class _Reader:
             self._read_list(items, depth)
             return
         group, _, plain_version = version.rpartition("/")
-        self._read_kind(ObjectHead(group, plain_version, kind, self.path), raw)
+        head = ObjectHead(group[:_MAX_NAME], plain_version[:_MAX_NAME], kind[:_MAX_NAME], self.path)
+        self._read_kind(head, raw)
 
     def _read_list(self, items: list[object], depth: int) -> None:
         if depth >= MAX_DEPTH:
@@ -186,7 +188,12 @@ class _Reader:
             self.found.add(replace(diagnostic, hint=hint))
 
     def _report(self, origin: Origin, problems: list[Problem]) -> None:
-        for problem in problems:
+        # Errors come first, so that the end of a long list never hides why an object was refused.
+        ordered = sorted(problems, key=lambda problem: problem.severity)
+        if len(ordered) > MAX_PROBLEMS:
+            message = f"has {len(ordered) - MAX_PROBLEMS} more findings that are not shown"
+            self.found.notice("findings-omitted", message, origin)
+        for problem in ordered[:MAX_PROBLEMS]:
             self.found.add(
                 Diagnostic(problem.severity, problem.code, problem.message, origin, problem.path, problem.hint)
             )
@@ -201,5 +208,6 @@ def _raw_name(raw: Map[str, object]) -> Metadata:
     parts = metadata if isinstance(metadata, Map) else {}
     name, namespace = parts.get("name"), parts.get("namespace")
     return Metadata(
-        name=name if isinstance(name, str) else "(no name)", namespace=namespace if isinstance(namespace, str) else ""
+        name=name[:_MAX_NAME] if isinstance(name, str) else "(no name)",
+        namespace=namespace[:_MAX_NAME] if isinstance(namespace, str) else "",
     )

@@ -21,6 +21,9 @@ from msgspec import inspect
 if TYPE_CHECKING:
     import msgspec
 
+MAX_PROBLEMS = 100
+"""More findings about one object help nobody; the rest is only counted."""
+
 _SHOWN_TEXT = 60
 _PLAIN_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
@@ -54,7 +57,9 @@ class Inspection:
 
     def unknown(self, path: str, name: str, known: Map[str, inspect.Field]) -> None:
         """Report a field that the model does not have; the object stays."""
-        close = get_close_matches(name, known, n=1, cutoff=0.7)
+        # Comparing names costs far more than anything else here, so a flood of them gets no hints.
+        few = len(self.problems) < MAX_PROBLEMS and len(name) <= _SHOWN_TEXT
+        close = get_close_matches(name, known, n=1, cutoff=0.7) if few else []
         hint = f"did you mean {close[0]}?" if close else ""
         self.problems.append(Problem("warning", "field-unknown", path, "is not a known field and is ignored", hint))
 

@@ -117,5 +117,7 @@ def _add(path: str, shown: str, root: str, tree: Tree, seen: set[tuple[int, int]
 
 def unreadable(shown: str, error: OSError) -> Diagnostic:
     """The finding for a file or folder that cannot be read."""
+    if isinstance(error, FileNotFoundError):
+        return Diagnostic("error", "path-missing", "does not exist", Origin(path=shown_path(shown)))
     reason = (error.strerror or type(error).__name__).lower()
     return Diagnostic("error", "file-unreadable", f"cannot be read: {reason}", Origin(path=shown_path(shown)))

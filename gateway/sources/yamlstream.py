@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 _MARKER = re.compile(rb"^---(?=\s|\Z)", re.MULTILINE)
 _NOT_BLANK = re.compile(rb"^[ \t]*[^#%\s]", re.MULTILINE)
-_DIRECTIVES = re.compile(rb"^%[^\n]*\n?", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +35,6 @@ def split_documents(content: bytes) -> Iterator[Piece]:
     line = 1
     for start, end in pairwise(starts):
         text = content[start:end]
-        if _NOT_BLANK.search(text, 3 if text.startswith(b"---") else 0):
+        if _NOT_BLANK.search(text[3:] if text.startswith(b"---") else text):
             yield Piece(text, line)
         line += text.count(b"\n")
