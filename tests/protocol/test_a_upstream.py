@@ -49,7 +49,6 @@ OK = b"HTTP/1.1 200 OK\r\n"
         pytest.param(b"<html>hello</html>", id="http-0.9"),
         pytest.param(OK + b"Content-Le", id="cut-in-the-head"),
         pytest.param(OK[:8], id="cut-in-the-status-line"),
-        pytest.param(b"", id="nothing"),
         pytest.param(b"HTTP/1.1 100 Continue\r\n\r\n" * 2000, id="flood-of-100"),
         pytest.param(b"HTTP/1.1 103 Early Hints\r\nLink: <x>\r\n\r\n" * 2000, id="flood-of-103"),
         pytest.param(OK + b"".join(b"A%d: b\r\n" % number for number in range(5000)) + b"\r\n", id="many-fields"),

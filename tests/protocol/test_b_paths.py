@@ -106,7 +106,6 @@ def test_above_the_root(edge: Edge, target: str) -> None:
         pytest.param("/%", id="lone-percent"),
         pytest.param("/a%2gb", id="half-hex"),
         pytest.param("/%u0041", id="percent-u"),
-        pytest.param("/a%0d%0aX-Injected:%201", id="encoded-crlf"),
         pytest.param("/a\x01b", id="control"),
         pytest.param("/a\x7fb", id="delete"),
         pytest.param("/a\tb", id="tab"),
@@ -116,7 +115,9 @@ def test_ambiguous_paths_are_refused(edge: Edge, target: str) -> None:
     refused(edge, request("GET", target), 400)
 
 
-@pytest.mark.parametrize("escape", ["%25", "%3B", "%23", "%3F", "%20", "%22", "%3C", "%7B", "%40", "%3D", "%26", "%2B"])
+@pytest.mark.parametrize(
+    "escape", ["%25", "%3B", "%23", "%3F", "%20", "%22", "%3C", "%7B", "%40", "%3D", "%26", "%2B", "%0D%0A"]
+)
 def test_other_reserved_escapes_stay_encoded(edge: Edge, escape: str) -> None:
     """They are neither decoded for the match nor for the upstream."""
     assert decided(edge, f"/admin{escape}x") == ("admin", f"/admin{escape}x")

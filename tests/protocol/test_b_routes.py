@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.protocol.oracle import refused
+from tests.protocol.oracle import assert_only_new_requests_arrive
 from tests.support import manifests as m
 from tests.support.gatewayproc import GatewayProcess, Ports
 from tests.support.ports import LOOPBACK
@@ -38,7 +38,8 @@ def test_a_rewrite_never_makes_dot_segments(edge: Edge, target: str) -> None:
         # Normalisation comes first: the segment "api.." goes away with the dots behind it.
         assert ask(edge.port, request("GET", target)).json()["target"] == "/etc/passwd"
     else:
-        refused(edge, request("GET", target), 400)
+        assert ask(edge.port, request("GET", target)).status == 400
+        assert_only_new_requests_arrive(edge)
 
 
 @pytest.mark.parametrize(
@@ -46,6 +47,8 @@ def test_a_rewrite_never_makes_dot_segments(edge: Edge, target: str) -> None:
     [
         pytest.param("/api", "/", id="prefix-itself"),
         pytest.param("/api?x=1", "/?x=1", id="query"),
+        pytest.param("/api/x", "/x", id="one-slash-at-the-seam"),
+        pytest.param("/apix", "/x", id="plain-prefix"),
         pytest.param("/old/x", "/new/x", id="inside"),
         pytest.param("/old/x/../y", "/new/y", id="normalised-first"),
         pytest.param("/old/", "/new/", id="only-the-prefix"),
@@ -113,7 +116,8 @@ def test_every_observer_sees_the_same_path(edge: Edge, segments: list[str]) -> N
     forwarded = heads[0].target
     route = response.fields.one("x-route")
     if route == "stripped":
-        assert forwarded == "/" + parsed.path.removeprefix("/api")
+        # The slashes at the seam of the rewrite become one.
+        assert forwarded == "/" + parsed.path.removeprefix("/api").removeprefix("/")
     else:
         assert forwarded == parsed.path
         assert (route == "admin") == parsed.path.startswith("/admin")

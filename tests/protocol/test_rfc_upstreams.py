@@ -135,8 +135,10 @@ def test_a_response_that_stops_in_the_middle(edge: Edge) -> None:
 def test_no_upstream_listens(edge: Edge) -> None:
     with RawClient(edge.port) as client:
         assert client.ask(request("GET", "/dead")).status == 503
-        assert client.ask(request("POST", "/dead", body=b"hello"), "POST").status == 503
         assert client.ask(request("GET", "/next")).status == 200
+        response = client.ask(request("POST", "/dead", body=b"hello"), "POST")
+        assert response.status == 503
+        assert client.ended() if response.announces_close else client.ask(request("GET", "/next")).status == 200
 
 
 def test_a_client_that_leaves_frees_the_upstream(edge: Edge) -> None:
@@ -179,9 +181,9 @@ def test_a_large_answer_to_a_slow_reader(edge: Edge) -> None:
 
     edge.backend.on("/patient", floods)
     with RawClient(edge.port) as client:
-        response = client.send(request("GET", "/patient"))
-        first = response.stream.exactly(1000)
+        client.send(request("GET", "/patient"))
+        while client.stream.line():
+            pass
         assert not sent.is_set(), "50 MB went into buffers"
-        rest = response.stream.exactly(len(body))
-    assert (first + rest).count(b"z") >= len(body)
+        assert client.stream.exactly(len(body)) == body
     assert sent.is_set()
