@@ -72,18 +72,19 @@ class ResourceSet:
         previous: ResourceSet | None = None,
     ) -> ResourceSet:
         """The same for objects whose keys are known already; the caller gives the mappings away."""
-        groups: dict[type[Resource], list[Resource]] = {}
-        for resource in by_key.values():
-            groups.setdefault(type(resource), []).append(resource)
+        groups: dict[type[Resource], list[ObjectKey]] = {}
+        for key, resource in by_key.items():
+            groups.setdefault(type(resource), []).append(key)
         views: dict[type[Resource], tuple[Resource, ...]] = {}
-        for kind, members in groups.items():
-            members.sort(key=_name_order)
+        for kind, keys in groups.items():
+            keys.sort()
+            members = [by_key[key] for key in keys]
             earlier = previous._views.get(kind, ()) if previous is not None else ()
             views[kind] = earlier if _same_objects(earlier, members) else tuple(members)
         return cls(by_key, views, locations or {})
 
     def of(self, kind: type[R]) -> tuple[R, ...]:
-        """All objects of one type, ordered by namespace and name."""
+        """All objects of one type, ordered by namespace and name (those of a generic type by kind first)."""
         return cast("tuple[R, ...]", self._views.get(kind, ()))
 
     def get(self, kind: type[R], namespace: str, name: str) -> R | None:
@@ -129,10 +130,6 @@ def diff(old: ResourceSet, new: ResourceSet) -> Changes:
     after = new._by_key
     removed = [older for key, older in before.items() if key not in after]
     return Changes(tuple(added), tuple(changed), tuple(removed))
-
-
-def _name_order(resource: Resource) -> tuple[str, str, str]:
-    return (resource.metadata.namespace, resource.metadata.name, resource.kind)
 
 
 def _same_objects(first: tuple[Resource, ...], second: list[Resource]) -> bool:

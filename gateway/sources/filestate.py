@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from gateway.base.hashing import content_digest
 from gateway.diagnostics import Diagnostic, Origin
 from gateway.resources.reader import ReadResult, ReadSettings, read_object
 from gateway.resources.yamltree import Document, ManifestError, parse_yaml
@@ -54,7 +53,8 @@ class FileState:
     """The last good content of one file."""
 
     pieces: tuple[PlacedPiece, ...] = ()
-    by_digest: Map[bytes, ParsedPiece] = field(default_factory=dict)
+    by_text: Map[bytes, ParsedPiece] = field(default_factory=dict)
+    """Parsed pieces by their exact text: looking a text up is cheaper than hashing it well, and never wrong."""
     faults: tuple[Diagnostic, ...] = ()
     """Findings about the file itself: why newer content is not in use."""
     kept: tuple[Entry, ...] = ()
@@ -70,15 +70,14 @@ def read_file_state(content: bytes, shown: str, settings: ReadSettings, before: 
     """
     if len(content) > MAX_FILE_BYTES:
         return _at_fault(before, shown, f"is larger than {MAX_FILE_BYTES} bytes", 0)
-    if before is not None and _objects(before) and not content.strip():
-        return _at_fault(before, shown, "is empty; delete the file to remove its objects", 0)
     earlier = _objects(before) if before is not None else {}
-    by_digest: dict[bytes, ParsedPiece] = {}
+    if earlier and not content.strip():
+        return _at_fault(before, shown, "is empty; delete the file to remove its objects", 0)
+    by_text: dict[bytes, ParsedPiece] = {}
     placed: list[PlacedPiece] = []
     faults: list[Diagnostic] = []
     for number, piece in enumerate(_pieces(content.removeprefix(_BOM), shown)):
-        digest = content_digest(piece.text)
-        parsed = before.by_digest.get(digest) if before is not None else None
+        parsed = before.by_text.get(piece.text) if before is not None else None
         if parsed is None:
             try:
                 parsed = _parse(piece, shown, settings, earlier)
@@ -86,11 +85,11 @@ def read_file_state(content: bytes, shown: str, settings: ReadSettings, before: 
                 line = piece.line + max(error.line - 1, 0)
                 faults.append(Diagnostic("error", "file-invalid", str(error), Origin(path=shown), line=line))
                 continue
-        by_digest[digest] = parsed
+        by_text[piece.text] = parsed
         placed.append(PlacedPiece(parsed, piece.line, number))
     if faults and earlier and before is not None:
         return replace(before, faults=(*faults, _stays(shown)))
-    return FileState(tuple(placed), by_digest, tuple(faults), _kept(placed, earlier))
+    return FileState(tuple(placed), by_text, tuple(faults), _kept(placed, earlier))
 
 
 def unreadable_state(before: FileState | None, fault: Diagnostic) -> FileState:

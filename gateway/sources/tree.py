@@ -111,7 +111,8 @@ def _add(path: str, shown: str, root: str, tree: Tree, seen: set[tuple[int, int]
     signature = Signature(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
     tree.files.append(ManifestFile(path, shown_path(shown), signature))
     real = os.path.realpath(path)
-    if not real.startswith(os.path.abspath(root)):
+    base = os.path.abspath(root)
+    if real != base and not real.startswith(os.path.join(base, "")):
         tree.targets.add(os.path.dirname(real))
 
 
