@@ -88,8 +88,8 @@ class HeaderEdits:
 
 @dataclass(frozen=True, slots=True)
 class PathRewrite:
-    """``prefix``: the matched prefix becomes ``value``. ``regex``: ``pattern`` is replaced by ``value`` (``\\1`` groups,
-    RE2 replace-all semantics as Envoy's ``regex_rewrite``). ``full``: the whole path becomes ``value``."""
+    """``prefix``: the matched prefix becomes ``value``. ``full``: the whole path becomes ``value``. ``regex``:
+    ``pattern`` is replaced by ``value`` (``\\1`` groups, RE2 replace-all semantics as Envoy's ``regex_rewrite``)."""
 
     kind: Literal["prefix", "regex", "full"]
     value: str
@@ -316,7 +316,7 @@ class UpstreamTls:
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """Upstream endpoints that serve the same thing. Either ``endpoints`` or ``dns`` is used; no usable endpoint: 503."""
+    """Endpoints that serve the same thing. Either ``endpoints`` or ``dns`` is used; no usable endpoint: 503."""
 
     name: str
     origin: Origin

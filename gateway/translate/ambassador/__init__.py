@@ -1,0 +1,117 @@
+"""The getambassador.io dialect: Listener, Host, Mapping, TLSContext, Module, RateLimit; Ingresses of its class."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from gateway.diagnostics import Collector, Diagnostic
+from gateway.resources import Host, Mapping, Service, TLSContext
+from gateway.resources import Secret as SecretObject
+from gateway.translate.ambassador.context import mapping_context
+from gateway.translate.ambassador.hosts import HostPart, default_host, translate_host
+from gateway.translate.ambassador.ingresses import Expanded, expand
+from gateway.translate.ambassador.routing import RoutingMemo, route_mappings
+from gateway.translate.barrier import guarded
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gateway.resources import Ingress, Module, ResourceSet
+    from gateway.translate.certificates import CertificateStore
+    from gateway.translate.clusters import ClusterTable
+    from gateway.translate.settings import TranslateSettings
+    from gateway.translate.virtualhosts import Contribution
+
+
+@dataclass(slots=True)
+class AmbassadorMemo:
+    """What the last pass of this dialect left."""
+
+    routing: RoutingMemo = field(default_factory=RoutingMemo)
+    default: Host | None = None
+    tls_inputs: tuple[object, ...] = ()
+    hosts: dict[tuple[str, str, str], tuple[Host, HostPart]] = field(default_factory=dict)
+    ingress_services: tuple[Service, ...] = ()
+    ingresses: dict[tuple[str, str], tuple[Ingress, Expanded, tuple[Diagnostic, ...]]] = field(default_factory=dict)
+
+
+def translate_ambassador(
+    resources: ResourceSet,
+    ingresses: Sequence[Ingress],
+    settings: TranslateSettings,
+    module: Module | None,
+    store: CertificateStore,
+    clusters: ClusterTable,
+    memo: AmbassadorMemo,
+    found: Collector,
+) -> list[Contribution]:
+    """Contributions of all Hosts, with the routes of the Mappings that they take."""
+    expanded = _expand(ingresses, resources, memo, found)
+    mappings = [*resources.of(Mapping), *(mapping for item in expanded for _, mapping in item.mappings)]
+    names = {id(mapping): name for item in expanded for name, mapping in item.mappings}
+    hosts = [*resources.of(Host), *(host for item in expanded for host in item.hosts)]
+    if not hosts and mappings:
+        default = default_host(settings.namespace, store)
+        if memo.default is None or memo.default != default:
+            memo.default = default
+        hosts.append(memo.default)
+        _report_ignored_contexts(resources, found)
+    parts = _translate_hosts(hosts, resources, store, memo, found)
+    context = mapping_context(resources, settings, module, hosts)
+    return route_mappings(mappings, names, parts, context, clusters, memo.routing, found)
+
+
+def _expand(
+    ingresses: Sequence[Ingress], resources: ResourceSet, memo: AmbassadorMemo, found: Collector
+) -> list[Expanded]:
+    services = resources.of(Service)
+    known = memo.ingresses if memo.ingress_services is services else {}
+    current: dict[tuple[str, str], tuple[Ingress, Expanded, tuple[Diagnostic, ...]]] = {}
+    for ingress in ingresses:
+        key = (ingress.namespace, ingress.name)
+        entry = known.get(key)
+        if entry is None or entry[0] is not ingress:
+            notes = Collector()
+            result = guarded(ingress.origin, notes, lambda item=ingress, notes=notes: expand(item, resources, notes))  # type: ignore[misc]
+            entry = (ingress, result if result is not None else Expanded((), ()), notes.sorted())
+        current[key] = entry
+        found.extend(entry[2])
+    memo.ingresses = current
+    memo.ingress_services = services
+    return [expanded for _, expanded, _ in current.values()]
+
+
+def _translate_hosts(
+    hosts: Sequence[Host], resources: ResourceSet, store: CertificateStore, memo: AmbassadorMemo, found: Collector
+) -> list[HostPart]:
+    inputs = (resources.of(TLSContext), resources.of(SecretObject))
+    same = bool(memo.tls_inputs) and all(a is b for a, b in zip(inputs, memo.tls_inputs, strict=True))
+    known = memo.hosts if same else {}
+    current: dict[tuple[str, str, str], tuple[Host, HostPart]] = {}
+    parts: list[HostPart] = []
+    for host in hosts:
+        key = (host.origin.kind, host.namespace, host.name)
+        entry = known.get(key)
+        if entry is None or entry[0] is not host:
+            part = guarded(host.origin, found, lambda item=host: translate_host(item, resources, store))  # type: ignore[misc]
+            if part is None:
+                continue
+            entry = (host, part)
+        current[key] = entry
+        parts.append(entry[1])
+        found.extend(entry[1].findings)
+        termination = entry[1].termination
+        if termination is not None:
+            store.use(store.known[termination.certificate][1])
+    memo.hosts = current
+    memo.tls_inputs = inputs
+    return parts
+
+
+def _report_ignored_contexts(resources: ResourceSet, found: Collector) -> None:
+    for context in resources.of(TLSContext):
+        if context.spec.hosts:
+            found.error(
+                "tls-context-ignored", "there is no Host, so TLS is not terminated", context.origin, "spec.hosts"
+            )

@@ -1,0 +1,67 @@
+"""What the translation of one Mapping depends on beside the Mapping itself.
+
+The context is compared between passes: as long as it is equal, an unchanged Mapping keeps its translation.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gateway.resources import (
+    Generic,
+    KubernetesEndpointResolver,
+    KubernetesServiceResolver,
+    LabelSelector,
+    Module,
+    ModuleConfig,
+    RateLimit,
+)
+from gateway.translate.ambassador.ratelimits import LimitIndex, index_limits
+from gateway.translate.protection import Protection, protection
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from gateway.resources import Host, ResourceSet
+    from gateway.translate.settings import TranslateSettings
+
+ENDPOINT_RESOLVERS = frozenset({"endpoint", "kubernetes-endpoint"})
+"""Names that exist without an object: Emissary treats them as aliases."""
+SERVICE_RESOLVER = "kubernetes-service"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MappingContext:
+    """The surroundings of all Mappings. ``signature`` is equal when everything else is."""
+
+    signature: tuple[object, ...]
+    settings: TranslateSettings
+    module: ModuleConfig
+    resolvers: dict[str, bool]
+    """Resolver name to "balances over endpoints"."""
+    selectors: tuple[LabelSelector, ...]
+    """``mappingSelector`` of all Hosts: their labels are part of the canary group of Mappings without a host."""
+    limits: LimitIndex
+    protection: Protection
+
+
+def mapping_context(
+    resources: ResourceSet, settings: TranslateSettings, module: Module | None, hosts: Iterable[Host]
+) -> MappingContext:
+    """Collect the surroundings."""
+    config = module.spec.config if module is not None else ModuleConfig()
+    selectors = tuple(host.spec.effective_selector for host in hosts if host.spec.effective_selector is not None)
+    resolvers = {SERVICE_RESOLVER: False, **dict.fromkeys(ENDPOINT_RESOLVERS, True)}
+    resolvers.update((item.name, False) for item in resources.of(KubernetesServiceResolver))
+    resolvers.update((item.name, True) for item in resources.of(KubernetesEndpointResolver))
+    signature = (settings, module, selectors, resolvers, resources.of(RateLimit), resources.of(Generic))
+    return MappingContext(
+        signature,
+        settings,
+        config,
+        resolvers,
+        selectors,
+        index_limits(resources.of(RateLimit)),
+        protection(resources, module),
+    )

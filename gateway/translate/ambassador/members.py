@@ -1,0 +1,237 @@
+"""One Mapping, translated: a member of a canary group.
+
+A Mapping whose match cannot be built is not served; one whose security or upstream cannot be built answers 500, so that
+its requests do not fall through to a wider route.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from gateway import ir
+from gateway.diagnostics import Collector
+from gateway.resources import MappingSpec
+from gateway.translate.ambassador import actions
+from gateway.translate.ambassador.matching import MatchError, build_matching
+from gateway.translate.ambassador.ratelimits import LabelError, bind_limits
+from gateway.translate.ambassador.upstream import ResolverError, cluster_spec
+from gateway.translate.origins import ir_origin
+from gateway.translate.protection import REFUSAL
+from gateway.translate.services import ServiceError, parse_service
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping as Map
+
+    from gateway.diagnostics import Diagnostic, Origin
+    from gateway.resources import Mapping
+    from gateway.translate.ambassador.context import MappingContext
+    from gateway.translate.ambassador.matching import Matching
+    from gateway.translate.clusters import ClusterSpec
+
+_WITHOUT_EFFECT = (
+    "auth_context_extensions",
+    "bypass_error_response_overrides",
+    "circuit_breakers",
+    "dns_type",
+    "envoy_override",
+    "error_response_overrides",
+    "grpc",
+    "health_checks",
+    "keepalive",
+    "load_balancer",
+    "modules",
+    "priority",
+    "respect_dns_ttl",
+    "retry_policy",
+)
+_MUST_AGREE = (
+    "bypass_auth",
+    "circuit_breakers",
+    "connect_timeout_ms",
+    "cluster_idle_timeout_ms",
+    "cluster_max_connection_lifetime_ms",
+    "keepalive",
+    "labels",
+    "load_balancer",
+    "prefix_regex",
+    "prefix_exact",
+)
+_PLAIN = MappingSpec(prefix="", service="")
+_DEFAULTS = {name: getattr(_PLAIN, name) for name in (*_WITHOUT_EFFECT, *_MUST_AGREE)}
+
+Role = Literal["forward", "redirect", "shadow"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Member:
+    """A translated Mapping. ``cluster`` is ``None`` for redirects and refusals."""
+
+    name: str
+    """Unique name of the route that this Mapping makes: ``mapping/NAMESPACE/NAME``."""
+    group: str
+    """Equal for the members of one canary group."""
+    origin: Origin
+    matching: Matching
+    labels: Map[str, str]
+    role: Role
+    weight: int | None
+    choice: ir.Choice
+    cluster: ClusterSpec | None
+    agree: Map[str, object]
+    """What all members of a group must agree on, as far as it is set."""
+    explicit_rewrite: bool
+    cors: ir.Cors | None
+    limits: tuple[ir.RouteLimit, ...]
+    upgrades: tuple[str, ...]
+    bypass_auth: bool
+    refused: str
+    """Why requests are answered 500; empty when they are served."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Translated:
+    """The Mapping, its member (``None`` when it cannot be served) and what there is to say."""
+
+    mapping: Mapping
+    member: Member | None
+    findings: tuple[Diagnostic, ...] = ()
+
+
+class Refusal(Exception):
+    """The Mapping must answer 500."""
+
+    def __init__(self, code: str, field: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.field = field
+
+
+def translate_mapping(name: str, mapping: Mapping, context: MappingContext) -> Translated:
+    """Translate one Mapping under a unique route name."""
+    found = Collector()
+    try:
+        matching = build_matching(mapping.spec, mapping.metadata.labels, context.selectors)
+    except MatchError as error:
+        found.error("mapping-match", f"{error}; the Mapping is not served", mapping.origin, error.field)
+        return Translated(mapping, None, found.sorted())
+    _report_unused(mapping, found)
+    try:
+        member = _member(name, mapping, matching, context, found)
+    except Refusal as refusal:
+        member = _refused(name, mapping, matching, refusal, found)
+    return Translated(mapping, member, found.sorted())
+
+
+def _member(name: str, mapping: Mapping, matching: Matching, context: MappingContext, found: Collector) -> Member:
+    spec, module, origin = mapping.spec, context.module, mapping.origin
+    role = _role(spec, origin, found)
+    if role != "shadow":
+        exempt = spec.bypass_auth or role == "redirect"
+        reason = context.protection.refuses(matching.hostname or "*", _fixed_path(spec), exempt=exempt)
+        if reason:
+            raise Refusal("security-not-applied", "", reason)
+    try:
+        address = parse_service(spec.service)
+    except ServiceError as error:
+        raise Refusal("service-syntax", "spec.service", str(error)) from error
+    if address.remark:
+        found.warning("service-syntax", address.remark, origin, "spec.service")
+    place = ir_origin(origin)
+    edits = actions.response_headers(spec, module)
+    cluster: ClusterSpec | None = None
+    limits: tuple[ir.RouteLimit, ...] = ()
+    if role == "redirect":
+        choice = ir.Choice(
+            100.0, place, redirect=actions.redirect(spec, address, origin, found), response_headers=edits
+        )
+    else:
+        try:
+            cluster = cluster_spec(mapping, address, context, found)
+        except ResolverError as error:
+            raise Refusal("resolver-unknown", "spec.resolver", str(error)) from error
+        choice = ir.Choice(
+            100.0,
+            place,
+            forward=actions.forward(spec, cluster.name, module, origin, found),
+            request_headers=actions.request_headers(spec, module, f"{cluster.host}:{cluster.port}"),
+            response_headers=edits,
+        )
+    if role != "shadow":
+        instance = f"{context.settings.ambassador_id}-{context.settings.namespace}"
+        destination = cluster.name if cluster is not None else ""
+        try:
+            limits = bind_limits(spec.labels, module, context.limits, cluster=destination, instance=instance)
+        except LabelError as error:
+            raise Refusal("labels", "spec.labels", str(error)) from error
+    return Member(
+        name=name,
+        group=matching.group,
+        origin=origin,
+        matching=matching,
+        labels=mapping.metadata.labels,
+        role=role,
+        weight=spec.weight,
+        choice=choice,
+        cluster=cluster,
+        agree=_agree(spec),
+        explicit_rewrite=spec.rewrite is not None or spec.regex_rewrite is not None,
+        cors=actions.cors(spec.cors if spec.cors is not None else module.cors),
+        limits=limits,
+        upgrades=actions.upgrades(spec),
+        bypass_auth=spec.bypass_auth or role == "redirect",
+        refused="",
+    )
+
+
+def _refused(name: str, mapping: Mapping, matching: Matching, refusal: Refusal, found: Collector) -> Member:
+    found.error(refusal.code, f"{refusal}; requests are answered 500", mapping.origin, refusal.field)
+    return Member(
+        name=name,
+        group=matching.group,
+        origin=mapping.origin,
+        matching=matching,
+        labels=mapping.metadata.labels,
+        role="shadow" if mapping.spec.shadow else "forward",
+        weight=mapping.spec.weight,
+        choice=ir.Choice(100.0, ir_origin(mapping.origin), direct=REFUSAL),
+        cluster=None,
+        agree=_agree(mapping.spec),
+        explicit_rewrite=False,
+        cors=None,
+        limits=(),
+        upgrades=(),
+        bypass_auth=False,
+        refused=str(refusal),
+    )
+
+
+def _role(spec: MappingSpec, origin: Origin, found: Collector) -> Role:
+    if spec.shadow and spec.host_redirect:
+        found.error(
+            "shadow-redirect", "only one of shadow and host_redirect counts: shadow does", origin, "spec.host_redirect"
+        )
+    if spec.shadow:
+        return "shadow"
+    return "redirect" if spec.host_redirect else "forward"
+
+
+def _fixed_path(spec: MappingSpec) -> str:
+    """A beginning that all matched paths share; empty for a regex."""
+    return "" if spec.prefix_regex or spec.case_sensitive is False else spec.prefix
+
+
+def _agree(spec: MappingSpec) -> dict[str, object]:
+    return {name: value for name in _MUST_AGREE if (value := getattr(spec, name)) != _DEFAULTS[name]}
+
+
+def _report_unused(mapping: Mapping, found: Collector) -> None:
+    spec = mapping.spec
+    for name in _WITHOUT_EFFECT:
+        if getattr(spec, name) != _DEFAULTS[name]:
+            report = found.warning if name == "grpc" else found.notice
+            report("field-unused", "the field is accepted and has no effect yet", mapping.origin, f"spec.{name}")
+    if spec.outlier_detection:
+        found.error("outlier-detection", "outlier_detection is not supported", mapping.origin, "spec.outlier_detection")
+    if spec.host and spec.hostname:
+        found.notice("host-ignored", "hostname is used, host ignored", mapping.origin, "spec.host")

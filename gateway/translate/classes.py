@@ -1,0 +1,57 @@
+"""Which Ingresses are ours, and in which dialect.
+
+Source of the rules: the Kubernetes documentation of Ingress ("Ingress class", "Default IngressClass") and Emissary's
+``fetch/ingress.py`` (features.md 1.4): the class ``ambassador`` in the annotation, or an IngressClass whose controller
+is Emissary's, means Emissary's semantics (the prefix is stripped); our own controller means plain Kubernetes semantics.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gateway.resources import Ingress, IngressClass
+from gateway.resources.networking import CLASS_ANNOTATION
+
+if TYPE_CHECKING:
+    from gateway.resources import ResourceSet
+    from gateway.translate.settings import TranslateSettings
+
+EMISSARY_CONTROLLER = "getambassador.io/ingress-controller"
+CONTROLLER = "sluice.dev/ingress-controller"
+EMISSARY_CLASS = "ambassador"
+
+
+@dataclass(frozen=True, slots=True)
+class Classified:
+    """Ingresses by dialect, in the order of namespace and name."""
+
+    plain: tuple[Ingress, ...]
+    emissary: tuple[Ingress, ...]
+
+
+def classify(resources: ResourceSet, settings: TranslateSettings) -> Classified:
+    """Sort out the Ingresses; those of other controllers are left alone."""
+    controllers = {item.name: item.spec.controller for item in resources.of(IngressClass)}
+    default = next((item.spec.controller for item in resources.of(IngressClass) if item.is_default), None)
+    plain: list[Ingress] = []
+    emissary: list[Ingress] = []
+    for ingress in resources.of(Ingress):
+        controller = _controller(ingress, controllers, default, settings)
+        if controller == EMISSARY_CONTROLLER:
+            emissary.append(ingress)
+        elif controller == CONTROLLER:
+            plain.append(ingress)
+    return Classified(tuple(plain), tuple(emissary))
+
+
+def _controller(
+    ingress: Ingress, controllers: dict[str, str], default: str | None, settings: TranslateSettings
+) -> str | None:
+    annotation = ingress.metadata.annotations.get(CLASS_ANNOTATION, "")
+    if annotation.lower() == EMISSARY_CLASS:
+        return EMISSARY_CONTROLLER
+    name = annotation or ingress.spec.ingress_class_name
+    if not name:
+        return default or (CONTROLLER if settings.unclassified_ingress else None)
+    return controllers.get(name) or (CONTROLLER if name in settings.ingress_classes else None)

@@ -1,0 +1,187 @@
+"""Upstream clusters: what routes ask for, and what Services, EndpointSlices and TLSContexts make of it.
+
+A :class:`ClusterSpec` is made when a route is translated and depends on that route's object only; the cluster also
+depends on objects that change often (endpoints), so it is built, and remembered, apart from routes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gateway import ir
+from gateway.diagnostics import Collector
+from gateway.resources import EndpointSlice, Secret, Service, TLSContext
+from gateway.translate.certificates import secret_place
+from gateway.translate.discovery import discover
+from gateway.translate.services import service_key
+from gateway.translate.tlssettings import find_context
+from gateway.translate.upstreamtls import upstream_tls
+
+if TYPE_CHECKING:
+    from gateway.diagnostics import Diagnostic
+    from gateway.resources import ResourceSet
+    from gateway.resources.model import Resource
+    from gateway.translate.certificates import CertificateStore
+
+CONNECT_TIMEOUT_MS = 3_000
+IDLE_TIMEOUT_MS = 3_600_000
+
+
+@dataclass(frozen=True, slots=True)
+class TlsRequest:
+    """TLS towards the upstream as a route asks for it. ``context`` is a name as seen from ``namespace``."""
+
+    server_name: str
+    context: str = ""
+    namespace: str = ""
+    verify: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterSpec:
+    """A wish for a cluster. ``name`` states all that differs from the defaults, so equal names are equal specs."""
+
+    name: str
+    host: str
+    port: int | str
+    endpoints: bool = False
+    """Balance over the endpoints instead of the address of the Service (KubernetesEndpointResolver)."""
+    tls: TlsRequest | None = None
+    connect_timeout_ms: int = CONNECT_TIMEOUT_MS
+    idle_timeout_ms: int = IDLE_TIMEOUT_MS
+    max_connection_lifetime_ms: int | None = None
+    ipv4: bool = True
+    ipv6: bool = False
+    stats_name: str = ""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ClusterResult:
+    """What became of a spec. ``failure`` is set when the cluster must not be used without what could not be built."""
+
+    cluster: ir.Cluster
+    failure: str = ""
+    findings: tuple[Diagnostic, ...] = ()
+    """About the spec, without an origin: the route that asks for it fills that in."""
+    certificate: ir.Certificate | None = None
+    inputs: tuple[Resource | None, ...] = ()
+
+
+class ClusterTable:
+    """Builds the clusters of one pass; results whose inputs are the same objects as before are taken over."""
+
+    __slots__ = ("_known", "_resources", "_same_world", "_slices", "_store", "used", "world")
+
+    def __init__(
+        self,
+        resources: ResourceSet,
+        store: CertificateStore,
+        known: dict[str, ClusterResult],
+        known_world: tuple[object, ...],
+    ) -> None:
+        self._resources = resources
+        self._store = store
+        self._known = known
+        self._slices: dict[tuple[str, str], list[EndpointSlice]] | None = None
+        self.used: dict[str, ClusterResult] = {}
+        self.world = (
+            resources.of(Service),
+            resources.of(EndpointSlice),
+            resources.of(Secret),
+            resources.of(TLSContext),
+        )
+        self._same_world = bool(known_world) and all(a is b for a, b in zip(self.world, known_world, strict=True))
+
+    def require(self, spec: ClusterSpec) -> ClusterResult:
+        """The cluster for ``spec``. It becomes part of the gateway if a route that is served uses it."""
+        found = self.used.get(spec.name)
+        if found is None:
+            found = self._known.get(spec.name)
+            if found is None or not self._same_world:
+                found = self._refresh(spec, found)
+            self.used[spec.name] = found
+        return found
+
+    def _refresh(self, spec: ClusterSpec, earlier: ClusterResult | None) -> ClusterResult:
+        inputs = self._inputs(spec)
+        if earlier is not None and _same_objects(inputs, earlier.inputs):
+            return earlier
+        built = self._build(spec, inputs)
+        if earlier is not None and earlier.cluster == built.cluster and earlier.failure == built.failure:
+            return ClusterResult(earlier.cluster, built.failure, built.findings, built.certificate, inputs)
+        return built
+
+    def _inputs(self, spec: ClusterSpec) -> tuple[Resource | None, ...]:
+        service: Service | None = None
+        slices: list[EndpointSlice] = []
+        key = service_key(spec.host)
+        if key is not None:
+            service = self._resources.get(Service, *key)
+            if spec.endpoints:
+                slices = self._slices_of(key)
+        context: TLSContext | None = None
+        secrets: tuple[Secret | None, ...] = (None, None)
+        if spec.tls is not None and spec.tls.context:
+            context = find_context(self._resources, spec.tls.context, spec.tls.namespace)
+            if context is not None:
+                secrets = (self._secret(context, context.spec.secret), self._secret(context, context.spec.ca_secret))
+        return (service, context, *secrets, *slices)
+
+    def _secret(self, context: TLSContext, name: str) -> Secret | None:
+        if not name:
+            return None
+        namespacing = context.spec.secret_namespacing is not False
+        return self._store.peek(*secret_place(name, context.namespace, namespacing=namespacing))
+
+    def _slices_of(self, key: tuple[str, str]) -> list[EndpointSlice]:
+        if self._slices is None:
+            self._slices = {}
+            for item in self._resources.of(EndpointSlice):
+                self._slices.setdefault((item.namespace, item.service_name), []).append(item)
+        return self._slices.get(key, [])
+
+    def _build(self, spec: ClusterSpec, inputs: tuple[Resource | None, ...]) -> ClusterResult:
+        service, context, secret, ca_secret, *slices = inputs
+        found = Collector()
+        target = discover(
+            spec.host,
+            spec.port,
+            service=service if isinstance(service, Service) else None,
+            slices=[item for item in slices if isinstance(item, EndpointSlice)] if spec.endpoints else None,
+            ipv4=spec.ipv4,
+            ipv6=spec.ipv6,
+            found=found,
+        )
+        failure = ""
+        tls: ir.UpstreamTls | None = None
+        certificate: ir.Certificate | None = None
+        if spec.tls is not None:
+            outcome = upstream_tls(
+                spec.tls.server_name,
+                verify=spec.tls.verify,
+                wanted=spec.tls.context,
+                context=context if isinstance(context, TLSContext) else None,
+                secret=secret if isinstance(secret, Secret) else None,
+                ca_secret=ca_secret if isinstance(ca_secret, Secret) else None,
+                store=self._store,
+                found=found,
+            )
+            tls, certificate, failure = outcome.tls, outcome.certificate, outcome.failure
+        namespace, name = service_key(spec.host) or ("", spec.host)
+        cluster = ir.Cluster(
+            name=spec.name,
+            origin=ir.Origin("Service", namespace, name),
+            endpoints=target.endpoints,
+            dns=target.dns,
+            tls=tls,
+            connect_timeout_ms=spec.connect_timeout_ms,
+            idle_timeout_ms=spec.idle_timeout_ms,
+            max_connection_lifetime_ms=spec.max_connection_lifetime_ms,
+            stats_name=spec.stats_name,
+        )
+        return ClusterResult(cluster, failure, found.sorted(), certificate, inputs)
+
+
+def _same_objects(first: tuple[Resource | None, ...], second: tuple[Resource | None, ...]) -> bool:
+    return len(first) == len(second) and all(a is b for a, b in zip(first, second, strict=True))

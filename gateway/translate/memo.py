@@ -1,0 +1,29 @@
+"""The memory between passes. It only saves work: with it or without it the result is the same."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from gateway.translate.ambassador import AmbassadorMemo
+from gateway.translate.ingress import IngressMemo
+
+if TYPE_CHECKING:
+    from gateway import ir
+    from gateway.resources import Secret
+    from gateway.translate.clusters import ClusterResult
+    from gateway.translate.virtualhosts import BuiltHost
+
+
+@dataclass(slots=True)
+class Memo:
+    """Hand the same memo to successive calls of :func:`gateway.translate.translate`; never to two at a time."""
+
+    ambassador: AmbassadorMemo = field(default_factory=AmbassadorMemo)
+    ingress: IngressMemo = field(default_factory=IngressMemo)
+    world: tuple[object, ...] = ()
+    clusters: dict[str, ClusterResult] = field(default_factory=dict)
+    cluster_order: tuple[ir.Cluster, ...] = ()
+    certificates: dict[str, tuple[Secret, ir.Certificate]] = field(default_factory=dict)
+    hosts: dict[str, BuiltHost] = field(default_factory=dict)
+    gateway: ir.Gateway | None = None

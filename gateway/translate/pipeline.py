@@ -1,0 +1,147 @@
+"""All dialects, one gateway.
+
+Precedence between dialects on one host is documented in :mod:`gateway.translate.virtualhosts`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+from gateway import ir
+from gateway.base.keys import ObjectKey, kind_group
+from gateway.diagnostics import Collector, Diagnostic, Origin
+from gateway.resources import Host, Ingress, IngressClass, Listener, Mapping, Module, RateLimit, Secret, TLSContext
+from gateway.translate.ambassador import translate_ambassador
+from gateway.translate.ambassador.listeners import listener_ports
+from gateway.translate.ambassador.module import find_module, options
+from gateway.translate.certificates import CertificateStore
+from gateway.translate.classes import classify
+from gateway.translate.clusters import ClusterTable
+from gateway.translate.ingress import translate_ingresses
+from gateway.translate.listeners import Port, additional_ports, build_listener, default_ports, without_collisions
+from gateway.translate.memo import Memo
+from gateway.translate.virtualhosts import Contribution, VirtualHostTable
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gateway.resources import ResourceSet
+    from gateway.translate.settings import TranslateSettings
+
+T = TypeVar("T")
+_GROUPS = {
+    kind.KIND: kind_group(kind.KIND, kind.GROUP)
+    for kind in (Host, Ingress, IngressClass, Listener, Mapping, Module, RateLimit, Secret, TLSContext)
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Translation:
+    """The result: what the data plane shall do, and what there is to say about the objects."""
+
+    gateway: ir.Gateway
+    diagnostics: tuple[Diagnostic, ...]
+
+
+def translate(resources: ResourceSet, settings: TranslateSettings, memo: Memo | None = None) -> Translation:
+    """Translate all objects. With the memo of the last call, only what changed is translated again.
+
+    The result is a function of ``resources`` and ``settings`` alone: it is the same with and without a memo, and parts
+    that did not change are the same objects as in the last result.
+    """
+    memo = memo if memo is not None else Memo()
+    found = Collector()
+    module = find_module(resources, settings.namespace, found)
+    gateway_options = options(module, settings, found)
+    store = CertificateStore(resources, memo.certificates)
+    clusters = ClusterTable(resources, store, memo.clusters, memo.world)
+    ingresses = classify(resources, settings)
+    parts: list[Contribution] = translate_ambassador(
+        resources, ingresses.emissary, settings, module, store, clusters, memo.ambassador, found
+    )
+    parts += translate_ingresses(resources, ingresses.plain, module, store, clusters, memo.ingress, found)
+    ports = _ports(resources, parts, settings, gateway_options, module, found)
+    hosts = VirtualHostTable(parts, memo.hosts)
+    listeners = tuple(sorted((build_listener(port, parts, hosts, found) for port in ports), key=lambda item: item.name))
+    served = _served(clusters, hosts, store, memo)
+    gateway = ir.Gateway(
+        options=gateway_options,
+        listeners=listeners,
+        virtual_hosts=tuple(hosts.used[name].host for name in sorted(hosts.used)),
+        clusters=served,
+        certificates=tuple(store.used[name] for name in sorted(store.used)),
+    )
+    gateway = _settled(gateway, memo.gateway)
+    memo.world, memo.clusters, memo.hosts, memo.gateway = clusters.world, clusters.used, hosts.used, gateway
+    memo.certificates = {name: known for name, known in store.known.items() if name in store.used}
+    return Translation(gateway, tuple(_located(item, resources) for item in found.sorted()))
+
+
+def _ports(
+    resources: ResourceSet,
+    parts: Sequence[Contribution],
+    settings: TranslateSettings,
+    gateway_options: ir.Options,
+    module: Module | None,
+    found: Collector,
+) -> list[Port]:
+    listeners = resources.of(Listener)
+    if listeners:
+        ports = without_collisions(listener_ports(listeners, settings, gateway_options, found), found)
+    else:
+        proxy_protocol = module is not None and bool(module.spec.config.use_proxy_proto)
+        ports = default_ports(parts, settings, gateway_options, proxy_protocol=proxy_protocol)
+        first = next(iter((*resources.of(Host), *resources.of(Mapping))), None)
+        if first is not None:
+            opened = ", ".join(str(port.port) for port in ports)
+            found.notice(
+                "default-listeners",
+                f"there is no Listener: the gateway opens port {opened}; Emissary would serve nothing",
+                Origin("Listener"),
+            )
+    return [*ports, *additional_ports(parts, ports, settings, gateway_options)]
+
+
+def _served(
+    clusters: ClusterTable, hosts: VirtualHostTable, store: CertificateStore, memo: Memo
+) -> tuple[ir.Cluster, ...]:
+    """Clusters that served routes use, by name; the tuple of the last pass when every one is the same."""
+    names: set[str] = set()
+    for built in hosts.used.values():
+        names |= built.clusters
+    used = clusters.used
+    for name in names:
+        certificate = used[name].certificate
+        if certificate is not None:
+            store.use(certificate)
+    order = memo.cluster_order
+    if len(order) != len(names) or any(item.name not in names or used[item.name].cluster is not item for item in order):
+        memo.cluster_order = tuple(used[name].cluster for name in sorted(names))
+    return memo.cluster_order
+
+
+def _settled(new: ir.Gateway, old: ir.Gateway | None) -> ir.Gateway:
+    """Take over equal objects of the last pass that are built anew each time, so that they keep their identity."""
+    if old is None:
+        return new
+    return ir.Gateway(
+        options=old.options if new.options == old.options else new.options,
+        listeners=_kept(new.listeners, old.listeners),
+        virtual_hosts=new.virtual_hosts,
+        clusters=new.clusters,
+        certificates=new.certificates,
+    )
+
+
+def _kept(new: tuple[T, ...], old: tuple[T, ...]) -> tuple[T, ...]:
+    return tuple(next((earlier for earlier in old if earlier == item), item) for item in new)
+
+
+def _located(item: Diagnostic, resources: ResourceSet) -> Diagnostic:
+    """Add the line of the object; objects of getambassador.io that are kept as they are have a group as well."""
+    origin = item.origin
+    group = _GROUPS.get(origin.kind)
+    if group is None:
+        return item
+    return resources.locate(item, ObjectKey(group, origin.namespace, origin.name))

@@ -1,0 +1,82 @@
+"""Fail closed: security objects that the gateway reads but cannot apply yet, and which routes they concern.
+
+A route that such an object should guard answers 500 instead of being served without it (design rule 4). Redirects are
+exempt from authentication, and so is ``bypass_auth``, as in Emissary (features.md 1.3, item 6).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping as Map
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gateway import ir
+from gateway.base.globs import globs_intersect, is_glob
+from gateway.resources import Generic
+
+if TYPE_CHECKING:
+    from gateway.resources import Module, ResourceSet
+
+REFUSAL = ir.DirectResponse(500, "This route is out of service: its configuration could not be applied.\n")
+
+
+@dataclass(frozen=True, slots=True)
+class GuardedPlace:
+    """Host glob and path prefix of a FilterPolicy rule that names filters."""
+
+    policy: str
+    host: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Protection:
+    """What must not be left out."""
+
+    authentication: str = ""
+    """Name of an AuthService, empty when there is none."""
+    addresses: bool = False
+    """The Module restricts client addresses."""
+    places: tuple[GuardedPlace, ...] = ()
+
+    def refuses(self, hosts: str, path: str, *, exempt: bool) -> str:
+        """Why a route for ``hosts`` (a glob) and paths that begin with ``path`` must not be served; empty if it may."""
+        if self.addresses:
+            return "the Module sets ip_allow or ip_deny, which cannot be applied yet"
+        if self.authentication and not exempt:
+            return f"AuthService {self.authentication} cannot be applied yet"
+        for place in self.places:
+            if globs_intersect(place.host, hosts) and (path.startswith(place.path) or place.path.startswith(path)):
+                return f"FilterPolicy {place.policy} cannot be applied yet"
+        return ""
+
+
+def protection(resources: ResourceSet, module: Module | None) -> Protection:
+    """Look for objects that guard routes."""
+    authentication = ""
+    places: list[GuardedPlace] = []
+    for item in resources.of(Generic):
+        if item.kind == "AuthService":
+            authentication = authentication or f"{item.namespace}/{item.name}"
+        elif item.kind == "FilterPolicy":
+            places.extend(_places(item))
+    config = module.spec.config if module is not None else None
+    addresses = config is not None and bool(config.ip_allow or config.ip_deny)
+    return Protection(authentication, addresses, tuple(places))
+
+
+def _places(policy: Generic) -> list[GuardedPlace]:
+    """Rules of a FilterPolicy with filters. What cannot be read counts as "everywhere"."""
+    name = f"{policy.namespace}/{policy.name}"
+    rules = policy.spec.get("rules")
+    if not isinstance(rules, list | tuple):
+        return [GuardedPlace(name, "*", "")] if rules else []
+    places: list[GuardedPlace] = []
+    for rule in rules:
+        if not isinstance(rule, Map):
+            places.append(GuardedPlace(name, "*", ""))
+            continue
+        if rule.get("filters"):
+            host, path = str(rule.get("host") or "*"), str(rule.get("path") or "*")
+            places.append(GuardedPlace(name, host if is_glob(host) else "*", path.partition("*")[0]))
+    return places

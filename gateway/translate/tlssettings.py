@@ -1,0 +1,59 @@
+"""What TLSContext, Host.tls and an Ingress' tls have in common: versions, ALPN, lookup of contexts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from gateway.resources import TLSContext
+
+if TYPE_CHECKING:
+    from gateway.diagnostics import Collector, Origin
+    from gateway.resources import ResourceSet
+    from gateway.resources.hosts import TlsSettings
+
+Version = Literal["1.2", "1.3"]
+
+
+def find_context(resources: ResourceSet, name: str, namespace: str) -> TLSContext | None:
+    """The TLSContext that ``name`` means.
+
+    Emissary knows contexts by bare name in all namespaces; duplicates become ``name.namespace``. Here the namespace of
+    the asking object wins, then ``name.namespace``, then the first one by namespace.
+    """
+    found = resources.get(TLSContext, namespace, name)
+    if found is None and "." in name:
+        bare, _, where = name.rpartition(".")
+        found = resources.get(TLSContext, where, bare)
+    if found is None:
+        found = next((context for context in resources.of(TLSContext) if context.name == name), None)
+    return found
+
+
+def versions(settings: TlsSettings, origin: Origin, found: Collector, field: str) -> tuple[Version, Version]:
+    """Lowest and highest version. TLS 1.0 and 1.1 are not spoken (RFC 8996): they are raised to 1.2 with a notice."""
+    lowest = _version(settings.min_tls_version, "1.2", origin, found, f"{field}.min_tls_version")
+    highest = _version(settings.max_tls_version, "1.3", origin, found, f"{field}.max_tls_version")
+    if lowest > highest:
+        found.warning(
+            "tls-versions",
+            f"min_tls_version {lowest} is above max_tls_version {highest}; both are {lowest} now",
+            origin,
+            field,
+        )
+        highest = lowest
+    return lowest, highest
+
+
+def alpn(settings: TlsSettings) -> tuple[str, ...]:
+    """``h2, http/1.1`` as a tuple; empty when nothing is set."""
+    return tuple(part.strip() for part in settings.alpn_protocols.split(",") if part.strip())
+
+
+def _version(text: str | None, default: Version, origin: Origin, found: Collector, field: str) -> Version:
+    if text is None:
+        return default
+    if text == "v1.3":
+        return "1.3"
+    if text != "v1.2":
+        found.notice("tls-version-raised", f"TLS {text} is not spoken, 1.2 is the lowest version", origin, field)
+    return "1.2"

@@ -1,0 +1,189 @@
+"""A memo saves work and changes nothing: after any sequence of edits the result equals that of a fresh translation."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gateway.ir import Encoder, encode
+from gateway.resources import ResourceSet
+from gateway.resources.reader import read_object
+from gateway.translate import Memo, TranslateSettings, translate
+
+if TYPE_CHECKING:
+    from gateway.resources import Resource
+
+GROUP = "getambassador.io/v3alpha1"
+NAMES = st.sampled_from(["a", "b", "c"])
+SPACES = st.sampled_from(["one", "two"])
+HOSTNAMES = st.sampled_from(["*", "a.x", "b.x", "*.x", ""])
+LABELS = st.sampled_from([{}, {"team": "a"}, {"team": "b"}])
+PEM = "-----BEGIN CERTIFICATE-----\nMA==\n-----END CERTIFICATE-----\n"
+KEY = "-----BEGIN PRIVATE KEY-----\nMA==\n-----END PRIVATE KEY-----\n"
+
+
+def _object(kind: str, spec: st.SearchStrategy[dict[str, object]], version: str = GROUP) -> st.SearchStrategy[object]:
+    return st.builds(
+        lambda name, space, labels, content: {
+            "apiVersion": version,
+            "kind": kind,
+            "metadata": {
+                "name": "ambassador" if kind == "Module" else name,
+                "namespace": space,
+                "labels": {"kubernetes.io/service-name": "a", **labels},
+                "annotations": {"kubernetes.io/ingress.class": "ambassador" if name == "a" else "sluice"},
+            },
+            **content,
+        },
+        NAMES,
+        SPACES,
+        LABELS,
+        spec,
+    )
+
+
+def _optional(
+    required: dict[str, object], **optional: st.SearchStrategy[object]
+) -> st.SearchStrategy[dict[str, object]]:
+    return st.fixed_dictionaries({key: st.just(value) for key, value in required.items()}, optional=optional).map(
+        lambda spec: {"spec": spec}
+    )
+
+
+MAPPINGS = _object(
+    "Mapping",
+    _optional(
+        {"prefix": "/p/"},
+        hostname=HOSTNAMES,
+        precedence=st.sampled_from([0, 1]),
+        weight=st.sampled_from([10, 60]),
+        shadow=st.just(True),
+        host_redirect=st.just(True),
+        resolver=st.sampled_from(["endpoint", "nowhere"]),
+        tls=st.just("ctx"),
+        labels=st.just({"ambassador": [{"g": [{"generic_key": {"value": "x"}}]}]}),
+        bypass_auth=st.just(True),
+        connect_timeout_ms=st.just(5),
+    ).flatmap(
+        lambda content: st.sampled_from(["a", "b:81", "https://a", "!"]).map(
+            lambda service: {"spec": {**content["spec"], "service": service}}  # type: ignore[dict-item]
+        )
+    ),
+)
+HOSTS = _object(
+    "Host",
+    _optional(
+        {},
+        hostname=HOSTNAMES,
+        mappingSelector=st.just({"matchLabels": {"team": "a"}}),
+        tlsSecret=st.just({"name": "a"}),
+        requestPolicy=st.sampled_from([{"insecure": {"action": "Route", "additionalPort": 8090}}]),
+    ),
+)
+LISTENERS = _object(
+    "Listener",
+    st.builds(
+        lambda protocol, source: {
+            "spec": {
+                "port": 8080 if protocol == "HTTP" else 8443,
+                "protocol": protocol,
+                "securityModel": "XFP",
+                "hostBinding": {"namespace": {"from": source}},
+            }
+        },
+        st.sampled_from(["HTTP", "HTTPS"]),
+        st.sampled_from(["ALL", "SELF"]),
+    ),
+)
+SERVICES = _object(
+    "Service",
+    st.sampled_from(["10.0.0.1", "None"]).map(lambda ip: {"spec": {"clusterIP": ip, "ports": [{"port": 80}]}}),
+    "v1",
+)
+SLICES = _object(
+    "EndpointSlice",
+    st.sampled_from([True, False]).map(
+        lambda ready: {
+            "addressType": "IPv4",
+            "ports": [{"name": "", "port": 80}],
+            "endpoints": [{"addresses": ["10.1.0.1"], "conditions": {"ready": ready}}],
+        }
+    ),
+    "discovery.k8s.io/v1",
+)
+SECRETS = _object(
+    "Secret", st.sampled_from([{"tls.crt": PEM, "tls.key": KEY}, {}]).map(lambda data: {"stringData": data}), "v1"
+)
+INGRESSES = _object(
+    "Ingress",
+    st.builds(
+        lambda host, secret: {
+            "spec": {
+                **({"tls": [{"hosts": [host], "secretName": "a"}]} if secret else {}),
+                "rules": [
+                    {
+                        "host": host,
+                        "http": {
+                            "paths": [
+                                {
+                                    "path": "/p",
+                                    "pathType": "Prefix",
+                                    "backend": {"service": {"name": "a", "port": {"number": 80}}},
+                                }
+                            ]
+                        },
+                    }
+                ],
+            }
+        },
+        st.sampled_from(["a.x", "*.x"]),
+        st.booleans(),
+    ),
+    "networking.k8s.io/v1",
+)
+CONTEXTS = _object("TLSContext", _optional({}, secret=st.just("a"), ca_secret=st.just("b"), hosts=st.just(["a.x"])))
+LIMITS = _object(
+    "RateLimit",
+    st.sampled_from([0, 5]).map(
+        lambda rate: {
+            "spec": {
+                "domain": "ambassador",
+                "limits": [{"pattern": [{"generic_key": "x"}], "rate": rate, "unit": "second"}],
+            }
+        }
+    ),
+)
+MODULES = _object(
+    "Module", _optional({}, config=st.sampled_from([{"enable_ipv6": True}, {"cluster_request_timeout_ms": 7}]))
+)
+AUTH = _object("AuthService", _optional({"auth_service": "auth"}))
+OBJECTS = st.one_of(
+    MAPPINGS, MAPPINGS, HOSTS, LISTENERS, SERVICES, SLICES, SECRETS, INGRESSES, CONTEXTS, LIMITS, MODULES, AUTH
+)
+EDITS = st.lists(st.lists(st.tuples(OBJECTS, st.booleans()), min_size=1, max_size=5), min_size=1, max_size=8)
+
+
+@settings(deadline=None, max_examples=150)
+@given(EDITS)
+def test_incremental_equals_full(rounds: list[list[tuple[object, bool]]]) -> None:
+    memo, encoder = Memo(), Encoder()
+    current: dict[object, Resource] = {}
+    previous: ResourceSet | None = None
+    for edits in rounds:
+        for raw, remove in edits:
+            for item in read_object(raw).resources:
+                if remove:
+                    current.pop(item.key, None)
+                elif current.get(item.key) != item:
+                    current[item.key] = item
+        resources = ResourceSet.build(current.values(), previous=previous)
+        previous = resources
+        incremental = translate(resources, TranslateSettings(), memo)
+        full = translate(resources, TranslateSettings())
+        assert incremental == full
+        assert [item.digest for item in encoder.encode(incremental.gateway)] == [
+            item.digest for item in encode(full.gateway)
+        ]
+        assert not [item for item in full.diagnostics if item.code == "translation-crash"]

@@ -1,0 +1,104 @@
+"""What holds for every translation: isolation of faults, identity of what did not change, no keys in dumps."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import orjson
+
+from gateway.ir import Encoder, encode, redacted
+from gateway.resources import Mapping, ResourceSet
+from gateway.translate import Memo, TranslateSettings, translate
+from gateway.translate.ambassador import matching, members
+from tests.golden.compact import read
+
+if TYPE_CHECKING:
+    import pytest
+
+SETTINGS = TranslateSettings()
+TWO = """
+apiVersion: getambassador.io/v3alpha1
+kind: Host
+metadata: {name: h, namespace: d}
+spec: {hostname: a.example.com, tlsSecret: {name: cert}}
+---
+apiVersion: getambassador.io/v3alpha1
+kind: Host
+metadata: {name: i, namespace: d}
+spec: {hostname: b.example.com}
+---
+apiVersion: getambassador.io/v3alpha1
+kind: Mapping
+metadata: {name: bad, namespace: d}
+spec: {hostname: a.example.com, prefix: /bad/, service: bad}
+---
+apiVersion: getambassador.io/v3alpha1
+kind: Mapping
+metadata: {name: good, namespace: d}
+spec: {hostname: b.example.com, prefix: /good/, service: good}
+---
+apiVersion: v1
+kind: Secret
+metadata: {name: cert, namespace: d}
+stringData:
+  tls.crt: "-----BEGIN CERTIFICATE-----\\nMA==\\n-----END CERTIFICATE-----\\n"
+  tls.key: "-----BEGIN PRIVATE KEY-----\\nc2VjcmV0\\n-----END PRIVATE KEY-----\\n"
+"""
+
+
+def test_a_crash_costs_one_object(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = matching.build_matching
+
+    def crash(spec: object, *rest: object) -> object:
+        if getattr(spec, "service", "") == "bad":
+            raise RuntimeError("c2VjcmV0")
+        return real(spec, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(members, "build_matching", crash)
+    result = translate(read(TWO)[0], SETTINGS)
+    routes = [route.name for host in result.gateway.virtual_hosts for route in host.routes]
+    assert routes == ["mapping/d/good"]
+    (found,) = [item for item in result.diagnostics if item.code == "translation-crash"]
+    assert found.origin.name == "bad"
+    assert "RuntimeError" in found.message
+    assert "c2VjcmV0" not in str(found)
+
+
+def test_unchanged_parts_keep_their_identity() -> None:
+    resources, _ = read(TWO)
+    memo = Memo()
+    before = translate(resources, SETTINGS, memo).gateway
+    changed, _ = read(TWO.replace("prefix: /good/", "prefix: /better/"))
+    newer = changed.get(Mapping, "d", "good")
+    assert newer is not None
+    mixed = ResourceSet.build([newer if item.key == newer.key else item for item in resources], previous=resources)
+    after = translate(mixed, SETTINGS, memo).gateway
+    old, new = ({host.name: host for host in item.virtual_hosts} for item in (before, after))
+    assert old["a.example.com"] is new["a.example.com"]
+    assert old["b.example.com"] is not new["b.example.com"]
+    assert before.clusters[0] is after.clusters[0]
+    assert before.certificates[0] is after.certificates[0]
+    assert all(a is b for a, b in zip(before.listeners, after.listeners, strict=True))
+
+
+def test_sections_are_canonical_and_remembered() -> None:
+    gateway = translate(read(TWO)[0], SETTINGS).gateway
+    again = translate(read(TWO)[0], SETTINGS).gateway
+    assert [(item.key, item.digest) for item in encode(gateway)] == [(item.key, item.digest) for item in encode(again)]
+    encoder = Encoder()
+    first = encoder.encode(gateway)
+    assert all(a is b for a, b in zip(first, encoder.encode(gateway), strict=True))
+    assert {item.key.partition("/")[0] for item in first} == {
+        "options",
+        "listener",
+        "virtual_host",
+        "cluster",
+        "certificate",
+    }
+
+
+def test_private_keys_are_redacted() -> None:
+    gateway = translate(read(TWO)[0], SETTINGS).gateway
+    assert b"c2VjcmV0" not in orjson.dumps(redacted(gateway))
+    assert "c2VjcmV0" not in repr(gateway)
+    assert "c2VjcmV0" not in repr(encode(gateway))
