@@ -51,7 +51,7 @@ $(DEPS): pyproject.toml .ci/constraints.txt
 	@touch $@
 
 $(NATIVE): $(DEPS) $(RUST_SOURCES)
-	CARGO_BUILD_JOBS=$(JOBS) VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/maturin develop --profile $(PROFILE) --extras kube,filters
+	PIP_QUIET=1 CARGO_BUILD_JOBS=$(JOBS) VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/maturin develop --profile $(PROFILE) --extras kube,filters
 	@mkdir -p build && rm -f build/native-* && touch $@
 
 .PHONY: build

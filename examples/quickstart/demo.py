@@ -19,13 +19,14 @@ import time
 from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import upstreams
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 MANIFESTS = Path(__file__).parent / "manifests"
 PORT = 8080
@@ -241,14 +242,14 @@ def check() -> int:
     with tempfile.TemporaryDirectory(prefix="sluice-quickstart-") as scratch:
         folder = Path(scratch) / "manifests"
         shutil.copytree(MANIFESTS, folder)
+        steps: list[Callable[[Report], None]] = [check_route, check_canary, check_limit, check_ingress, check_unknown]
+        steps += [partial(check_live_change, folder=folder), check_metrics]
         with gateway(folder):
-            check_route(report)
-            check_canary(report)
-            check_limit(report)
-            check_ingress(report)
-            check_unknown(report)
-            check_live_change(report, folder)
-            check_metrics(report)
+            for step in steps:
+                try:
+                    step(report)
+                except (OSError, http.client.HTTPException) as error:
+                    report.show("a request that got no answer", "", [], {f"{type(error).__name__}: {error}": False})
     if report.failures:
         print(f"\n{len(report.failures)} of the expectations did not hold:", *report.failures, sep="\n  ")
         return 1
