@@ -26,6 +26,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--groups", nargs="+", choices=GROUPS, default=list(GROUPS))
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=8.0, help="length of a measured point")
+    parser.add_argument("--attempts", type=int, default=3, help="how often a disturbed point is measured")
     parser.add_argument("--changes", type=int, default=20, help="route changes in each state")
     parser.add_argument("--proxy-core", type=int, default=0)
     parser.add_argument("--load-core", type=int, default=1)
@@ -62,6 +63,7 @@ def main() -> None:
         proxy_core=wanted.proxy_core,
         load_core=wanted.load_core,
         changes=wanted.changes,
+        attempts=wanted.attempts,
     )
     outcome = Run(plan).everything()
     page = report.write(RESULTS, wanted.name, facts, plan, outcome)

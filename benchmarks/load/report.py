@@ -20,6 +20,8 @@ Every gateway runs with one worker (nginx `worker_processes 1`, HAProxy `nbthrea
 nginx process that answers from memory) share the other core. All gateways are up at the same time and take
 turns: a round measures every scenario on every gateway, in another order each time, after {warm_up:.0f} s of warm-up.
 A figure is the median of {rounds} rounds of {seconds:g} s; the spread behind it is the lowest and the highest round.
+A point during which other programs took more than {limit:.0%} of the gateway's core is measured again, up to {attempts}
+times in all, and the least disturbed measurement counts.
 
 CPU per request is the run time of all threads of all processes of a gateway (`/proc/PID/task/*/schedstat`, in
 nanoseconds), divided by the requests that the generator completed. Kernel work done on behalf of the gateway is in it.
@@ -32,7 +34,12 @@ times belong to this machine; compare the ratios.
 
 def write(folder: Path, stem: str, facts: dict[str, object], plan: Plan, outcome: Outcome) -> Path:
     folder.mkdir(exist_ok=True)
-    settings = {"rounds": plan.rounds, "seconds": plan.seconds, "proxies": [proxy.name for proxy in plan.proxies]}
+    settings = {
+        "rounds": plan.rounds,
+        "seconds": plan.seconds,
+        "attempts": plan.attempts,
+        "proxies": [proxy.name for proxy in plan.proxies],
+    }
     document = {"facts": facts, "plan": settings, **asdict(outcome)}
     (folder / f"{stem}.json").write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n")
     page = folder / f"{stem}.md"
@@ -41,11 +48,16 @@ def write(folder: Path, stem: str, facts: dict[str, object], plan: Plan, outcome
 
 
 def markdown(facts: dict[str, object], plan: Plan, outcome: Outcome) -> str:
-    from benchmarks.load.run import WARM_UP
+    from benchmarks.load.run import FOREIGN_LIMIT, WARM_UP
 
     parts = ["# Load beside other gateways\n"]
     parts.append("\n".join(f"- {name}: {value}" for name, value in flat(facts)) + "\n")
-    parts.append("## Method\n\n" + METHOD.format(warm_up=WARM_UP, rounds=plan.rounds, seconds=plan.seconds))
+    parts.append(
+        "## Method\n\n"
+        + METHOD.format(
+            warm_up=WARM_UP, rounds=plan.rounds, seconds=plan.seconds, limit=FOREIGN_LIMIT, attempts=plan.attempts
+        )
+    )
     if outcome.samples:
         parts.append(cpu_table(outcome.samples))
         parts.append(rate_table(outcome.samples))

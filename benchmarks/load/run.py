@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 WARM_UP = 1.0
+FOREIGN_LIMIT = 0.05
+"""Part of a core that other programs may take while a point is measured; above it the point is measured again."""
 MANY_ROUTES, MANY_HOSTS, FEW_ROUTES = 10_000, 100, 10
 
 
@@ -31,6 +33,8 @@ class Plan:
     proxy_core: int = 0
     load_core: int = 1
     changes: int = 20
+    attempts: int = 3
+    """How often a disturbed point is measured; the least disturbed measurement counts."""
 
 
 @dataclass(frozen=True)
@@ -155,12 +159,20 @@ class Run:
                     # Another order in each round, so that no gateway always follows the same neighbour.
                     turn = number % max(1, len(proxies))
                     for proxy in proxies[turn:] + proxies[:turn]:
-                        sample = self.sample(proxy, scenario)
+                        sample = self.undisturbed(proxy, scenario)
                         self.outcome.samples.append(sample)
                         print(line(sample), flush=True)
             memory = self.outcome.memory.setdefault(site.name, {})
             for proxy in proxies:
                 memory[proxy.name] = [asdict(entry) for entry in machine.memory_of(proxy.program.pids())]
+
+    def undisturbed(self, proxy: Proxy, scenario: Scenario) -> Sample:
+        best = self.sample(proxy, scenario)
+        for _ in range(self.plan.attempts - 1):
+            if best.foreign_share <= FOREIGN_LIMIT:
+                break
+            best = min(best, self.sample(proxy, scenario), key=lambda sample: sample.foreign_share)
+        return best
 
     def sample(self, proxy: Proxy, scenario: Scenario) -> Sample:
         plan, url = self.plan, proxy.url(scenario.path)
@@ -186,7 +198,7 @@ class Run:
 
 def line(sample: Sample) -> str:
     notes = f", {sample.errors} errors" if sample.errors else ""
-    if sample.foreign_share > 0.05:
+    if sample.foreign_share > FOREIGN_LIMIT:
         notes += f", {sample.foreign_share:.0%} of the core went elsewhere"
     return (
         f"{sample.scenario:32} {sample.proxy:8} {sample.cpu_us:9.2f} µs CPU/request {sample.rate:9,.0f}/s  "
