@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from gateway.resources.hosts import TlsSettings
 
 Version = Literal["1.2", "1.3"]
+SPOKEN = frozenset({"http/1.1", "http/1.0"})
+"""ALPN names (RFC 7301) of what the data plane speaks."""
 
 
 def find_context(resources: ResourceSet, name: str, namespace: str) -> TLSContext | None:
@@ -44,9 +46,19 @@ def versions(settings: TlsSettings, origin: Origin, found: Collector, field: str
     return lowest, highest
 
 
-def alpn(settings: TlsSettings) -> tuple[str, ...]:
-    """``h2, http/1.1`` as a tuple; empty when nothing is set."""
-    return tuple(part.strip() for part in settings.alpn_protocols.split(",") if part.strip())
+def alpn(settings: TlsSettings, origin: Origin, found: Collector, field: str) -> tuple[str, ...]:
+    """``h2, http/1.1`` as a tuple, without protocols that the data plane does not speak: offering one of them would
+    break the connections of every client that takes it. Empty when nothing is set or left."""
+    wanted = [part.strip() for part in settings.alpn_protocols.split(",") if part.strip()]
+    unspoken = [name for name in wanted if name not in SPOKEN]
+    if unspoken:
+        found.notice(
+            "alpn-unspoken",
+            f"{', '.join(unspoken)} is not spoken yet and not offered",
+            origin,
+            f"{field}.alpn_protocols",
+        )
+    return tuple(name for name in wanted if name in SPOKEN)
 
 
 def _version(text: str | None, default: Version, origin: Origin, found: Collector, field: str) -> Version:

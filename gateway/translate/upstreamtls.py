@@ -75,7 +75,7 @@ def upstream_tls(
             certificate=certificate.name if certificate is not None else None,
             min_version=lowest,
             max_version=highest,
-            alpn=alpn(spec),
+            alpn=alpn(spec, _NOWHERE, found, "spec.tls"),
         ),
         certificate,
     )

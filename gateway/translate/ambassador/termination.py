@@ -131,7 +131,7 @@ def _build(host: Host, domain: str, plan: _Plan, store: CertificateStore, found:
         server_names=(server_name,),
         certificate=store.use(certificate),
         origin=origin,
-        alpn=alpn(settings) or ("http/1.1",),
+        alpn=alpn(settings, host.origin, found, plan.field) or ("http/1.1",),
         min_version=lowest,
         max_version=highest,
         cipher_suites=settings.cipher_suites,
