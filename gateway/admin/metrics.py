@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from gateway.admin.state import Facts, Observed
 
-CLASSES = {0: "none", 1: "1xx", 2: "2xx", 3: "3xx", 4: "4xx", 5: "5xx"}
-"""Labels of ``Row.classes``: no answer was sent, then by the first digit of the status."""
+CLASSES = ("none", "1xx", "2xx", "3xx", "4xx", "5xx")
+"""Labels of ``Row.classes``: no answer was sent, then the first digit of the status."""
 OTHER = "other"
 """Label of row 0, which everything shares that found no row of its own."""
 
@@ -30,13 +30,8 @@ OTHER = "other"
 class Row(TypedDict):
     """Sums of one listener or cluster over all workers."""
 
-    slot: int
-    """Row of shared memory; 0 is shared by everything that found no row of its own."""
-    classes: dict[int, int]
-    """Answers by status class, see :data:`CLASSES`."""
-    codes: dict[int, int]
-    """Answers by status, for the usual ones."""
-    requests: int
+    classes: list[int]
+    """Answers by :data:`CLASSES`."""
     bytes_in: int
     bytes_out: int
     connections: int
@@ -76,8 +71,10 @@ class Counters(TypedDict):
     """By reason."""
     latency_bounds_us: list[int]
     """Upper bounds of the latency buckets."""
-    listeners: list[Row]
-    clusters: list[Row]
+    listeners: dict[int, Row]
+    """By row of shared memory; row 0 is shared by everything that found no row of its own."""
+    clusters: dict[int, Row]
+    """As ``listeners``."""
 
 
 _TOTALS: tuple[tuple[str, str, str], ...] = (
@@ -212,18 +209,18 @@ def _clusters(counters: Counters, names: Mapping[int, str]) -> Iterator[Metric]:
         yield _counter(metric, text, "cluster", rows, key)
 
 
-def _named(rows: list[Row], names: Mapping[int, str]) -> list[tuple[str, Row]]:
+def _named(rows: Mapping[int, Row], names: Mapping[int, str]) -> list[tuple[str, Row]]:
     """Rows by name. A row whose object is gone keeps its numbers but has no name any more: it is left out."""
-    named = [(names.get(row["slot"], "" if row["slot"] else OTHER), row) for row in rows]
+    named = [(names.get(slot, "" if slot else OTHER), row) for slot, row in rows.items()]
     return sorted(((name, row) for name, row in named if name), key=lambda entry: entry[0])
 
 
 def _by_class(metric: str, text: str, label: str, rows: list[tuple[str, Row]]) -> Metric:
     family = CounterMetricFamily(metric, text, labels=[label, "code_class"])
     for name, row in rows:
-        for code_class, count in row["classes"].items():
+        for code_class, count in zip(CLASSES, row["classes"], strict=True):
             if count:
-                family.add_metric([name, CLASSES[code_class]], count)
+                family.add_metric([name, code_class], count)
     return family
 
 
