@@ -1,7 +1,7 @@
 //! Accepting connections for a listener, and what happens to one before its first request.
 
 use std::cell::{Cell, RefCell};
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
@@ -11,16 +11,20 @@ use std::task::{Poll, Waker};
 use mio::net::TcpStream;
 use sluice_host::{HostError, ListenerIo, TcpIo, Timer};
 use sluice_policy::stats::{Field, Global};
+use sluice_snapshot::tls::ListenerTls;
 use tokio_rustls::LazyConfigAcceptor;
 
 use crate::buffers::Inbox;
 use crate::deadline::Deadlines;
 use crate::downstream::Downstream;
+use crate::proxy_protocol;
 use crate::shared::Shared;
 use crate::stream::Stream;
 
 /// Time for a TLS handshake, in nanoseconds (row D45).
 const HANDSHAKE_NS: u64 = 10_000_000_000;
+/// Time for the PROXY header, in nanoseconds (nginx: `proxy-protocol-header-timeout` 5 s).
+const PROXY_HEADER_NS: u64 = 5_000_000_000;
 /// Pause after a failed accept (out of descriptors): trying at once again would only burn the processor.
 const BACK_OFF_NS: u64 = 100_000_000;
 /// Connections accepted before other tasks get their turn.
@@ -102,61 +106,116 @@ fn connection(shared: &Rc<Shared>, name: &Rc<str>, stream: TcpStream, peer: Sock
     }
     let Ok(tcp) = TcpIo::accepted(&shared.host, stream) else { return };
     let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
-    let start = |stream, termination| Downstream {
-        shared: Rc::clone(shared),
-        stream,
-        peer,
-        listener: Rc::clone(name),
-        slot,
-        termination,
-        deadlines: Deadlines::new(&shared.host),
-        inbox: RefCell::new(Inbox::default()),
-        served: Cell::new(0),
-    };
-    if !listener.encrypted {
-        shared.host.spawn_in_turn(start(Stream::Plain(tcp), None).serve());
+    let fresh = Fresh { shared: Rc::clone(shared), name: Rc::clone(name), slot, peer };
+    let expects_proxy = listener.proxy_protocol;
+    if !listener.encrypted && !expects_proxy {
+        shared.host.spawn_in_turn(fresh.serve(Stream::Plain(tcp), None, Inbox::default()));
         return;
     }
-    let Some(tls) = listener.tls.clone() else {
+    let tls = listener.encrypted.then(|| listener.tls.clone());
+    if let Some(None) = tls {
         // Without a usable certificate there is nothing to say to this client.
         shared.count(Global::TlsFailures, 1);
         return;
-    };
-    let (state, name) = (Rc::clone(shared), Rc::clone(name));
-    shared.host.spawn_in_turn(async move {
-        let handshaken = Box::pin(handshake(&state, &tls, tcp)).await;
-        match handshaken {
-            Some((stream, termination)) => {
-                Downstream {
-                    shared: Rc::clone(&state),
-                    stream,
-                    peer,
-                    listener: name,
-                    slot,
-                    termination,
-                    deadlines: Deadlines::new(&state.host),
-                    inbox: RefCell::new(Inbox::default()),
-                    served: Cell::new(0),
-                }
-                .serve()
-                .await;
-            }
-            None => state.count(Global::TlsFailures, 1),
+    }
+    let tls = tls.flatten();
+    shared.host.spawn_in_turn(prologue(fresh, tcp, tls, expects_proxy));
+}
+
+/// A connection before its first request.
+struct Fresh {
+    shared: Rc<Shared>,
+    name: Rc<str>,
+    slot: usize,
+    peer: SocketAddr,
+}
+
+impl Fresh {
+    fn serve(self, stream: Stream, termination: Option<usize>, inbox: Inbox) -> impl Future<Output = ()> {
+        let deadlines = Deadlines::new(&self.shared.host);
+        Downstream {
+            shared: self.shared,
+            stream,
+            peer: self.peer,
+            listener: self.name,
+            slot: self.slot,
+            termination,
+            deadlines,
+            inbox: RefCell::new(inbox),
+            served: Cell::new(0),
         }
-    });
+        .serve()
+    }
+}
+
+/// What comes before HTTP: the PROXY header, then the TLS handshake, each within its time.
+async fn prologue(mut fresh: Fresh, tcp: TcpIo, tls: Option<Arc<ListenerTls>>, expects_proxy: bool) {
+    let shared = Rc::clone(&fresh.shared);
+    let mut early = Vec::new();
+    if expects_proxy {
+        match Box::pin(proxy_header(&shared, &tcp)).await {
+            Some((source, rest)) => {
+                fresh.peer = source.unwrap_or(fresh.peer);
+                early = rest;
+            }
+            None => return,
+        }
+    }
+    let Some(tls) = tls else {
+        let mut inbox = Inbox::default();
+        inbox.restore(&shared.buffers, &early);
+        return fresh.serve(Stream::Plain(tcp), None, inbox).await;
+    };
+    match Box::pin(handshake(&shared, &tls, tcp, early)).await {
+        Some((stream, termination)) => fresh.serve(stream, termination, Inbox::default()).await,
+        None => shared.count(Global::TlsFailures, 1),
+    }
+}
+
+/// Reads the PROXY header. Returns the client it names and the bytes behind it.
+async fn proxy_header(shared: &Rc<Shared>, tcp: &TcpIo) -> Option<(Option<SocketAddr>, Vec<u8>)> {
+    let timer = Timer::new(&shared.host);
+    timer.set(shared.host.now_ns() + PROXY_HEADER_NS);
+    let mut bytes = vec![0; proxy_protocol::HEADER_LIMIT];
+    let mut filled = 0;
+    loop {
+        let count = poll_fn(|context| {
+            if let Poll::Ready(read) = tcp.poll_read(context, &mut bytes[filled..]) {
+                return Poll::Ready(read.ok());
+            }
+            timer.poll_expired(context).map(|()| None)
+        })
+        .await?;
+        if count == 0 {
+            return None;
+        }
+        filled += count;
+        if let Some(header) = proxy_protocol::parse(&bytes[..filled]).ok()? {
+            return Some((header.source, bytes[header.length..filled].to_vec()));
+        }
+        if filled == bytes.len() {
+            return None;
+        }
+    }
 }
 
 async fn handshake(
     shared: &Rc<Shared>,
-    tls: &Arc<sluice_snapshot::tls::ListenerTls>,
+    tls: &ListenerTls,
     tcp: TcpIo,
+    early: Vec<u8>,
 ) -> Option<(Stream, Option<usize>)> {
     let timer = Timer::new(&shared.host);
     timer.set(shared.host.now_ns() + HANDSHAKE_NS);
     let mut work = std::pin::pin!(async {
-        let hello = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), tcp).await.ok()?;
+        let mut acceptor = rustls::server::Acceptor::default();
+        if !early.is_empty() {
+            acceptor.read_tls(&mut early.as_slice()).ok()?;
+        }
+        let hello = LazyConfigAcceptor::new(acceptor, tcp).await.ok()?;
         let name = hello.client_hello().server_name().map(str::to_owned);
-        let termination = tls.termination(name.as_deref());
+        // Without a server name there is no claim that a Host header could contradict.
+        let termination = name.as_deref().and_then(|name| tls.termination(Some(name)));
         let config = tls.config(name.as_deref())?;
         let stream = hello.into_stream(config).await.ok()?;
         Some((Stream::tls(tokio_rustls::TlsStream::from(stream)), termination))

@@ -91,7 +91,9 @@ impl Request<'_> {
             crate::shadow::mirror(self, route);
         }
         let Ok(mut prepared) = self.prepare(choice, forward, target, upgrade) else {
-            return self.reply(Reply::new(400).body(b"text/plain", b"the request body is malformed\n").close(), "DPE").await;
+            return self
+                .reply(Reply::new(400).body(b"text/plain", b"the request body is malformed\n").close(), "DPE")
+                .await;
         };
         let replayable = prepared.complete && self.is_idempotent() && upgrade.is_none();
         let mut attempt = 1;
@@ -283,7 +285,8 @@ impl Request<'_> {
             let work = async { leave.await.map_err(|_| ProxyError::ClientGone) };
             deadlines.limit(&connection.stream, work).await?;
         }
-        Box::pin(self.attempt_with_upload(choice, cors, prepared, upgrade, (timeout_ns, idle_ns), stream, upstream)).await
+        Box::pin(self.attempt_with_upload(choice, cors, prepared, upgrade, (timeout_ns, idle_ns), stream, upstream))
+            .await
     }
 
     /// The request body is still arriving while the answer may already come.
@@ -390,7 +393,13 @@ struct Answer<'a, 'c> {
 }
 
 impl<'a, 'c> Answer<'a, 'c> {
-    fn new(request: &'a Request<'c>, choice: &'a Choice, cors: &'a [u8], idle_ns: u64, upgrade: Option<&'a [u8]>) -> Self {
+    fn new(
+        request: &'a Request<'c>,
+        choice: &'a Choice,
+        cors: &'a [u8],
+        idle_ns: u64,
+        upgrade: Option<&'a [u8]>,
+    ) -> Self {
         Self {
             request,
             choice,

@@ -6,7 +6,9 @@ use serde_json::{Map, Value, json};
 use sluice_http1::{HeaderKind, RequestHead, parse_request};
 use sluice_policy::facts::RequestFacts;
 use sluice_policy::{ClientInfo, RedirectRequest, Scheme};
-use sluice_snapshot::{Action, Compiled, HostRewrite, Choice, InsecureAction, Listener, Route, Selection, VirtualHost, select};
+use sluice_snapshot::{
+    Action, Choice, Compiled, HostRewrite, InsecureAction, Listener, Route, Selection, VirtualHost, select,
+};
 
 use crate::request::{HeaderView, joined};
 use crate::request_head::{BodyHeader, UpstreamHead};

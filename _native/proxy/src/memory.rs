@@ -42,9 +42,8 @@ impl SharedWords {
         let length = words * size_of::<AtomicU64>();
         // SAFETY: the kernel chooses the address, so no existing mapping is touched; length and descriptor are valid,
         // and the file was grown to at least `length`, so no access can fault beyond its end.
-        let start = unsafe {
-            libc::mmap(std::ptr::null_mut(), length, libc::PROT_READ | libc::PROT_WRITE, flags, fd, 0)
-        };
+        let start =
+            unsafe { libc::mmap(std::ptr::null_mut(), length, libc::PROT_READ | libc::PROT_WRITE, flags, fd, 0) };
         if start == libc::MAP_FAILED {
             return Err(io::Error::last_os_error());
         }

@@ -78,7 +78,11 @@ impl<'c> Request<'c> {
             head,
             bytes,
             head_len,
-            record: Record { start_ns: shared.host.now_ns(), start_wall_ns: shared.host.wall_ns(), ..Record::default() },
+            record: Record {
+                start_ns: shared.host.now_ns(),
+                start_wall_ns: shared.host.wall_ns(),
+                ..Record::default()
+            },
             client: sluice_policy::compute(
                 connection.peer.ip(),
                 connection.stream.is_tls(),
@@ -139,7 +143,16 @@ impl<'c> Request<'c> {
 
     /// The host as received, with its port; empty for an HTTP/1.0 request without one.
     pub(crate) fn authority(&self) -> &[u8] {
-        self.head.authority.as_ref().map_or(&[], |span| span.of(self.bytes))
+        let authority = self.head.authority.as_ref().map_or(&b""[..], |span| span.of(self.bytes));
+        let listener = || self.compiled.listener(&self.connection.listener);
+        if !self.compiled.options.strip_matching_host_port
+            || self.head.port.is_none()
+            || self.head.port != listener().map(|listener| listener.port)
+        {
+            return authority;
+        }
+        let colon = authority.iter().rposition(|&byte| byte == b':');
+        colon.and_then(|at| authority.get(..at)).unwrap_or(authority)
     }
 
     async fn answer(&self, served: &mut Option<&'c Route>) -> After {
@@ -191,6 +204,7 @@ impl<'c> Request<'c> {
             let origin = self.head.header_of_kind(self.bytes, HeaderKind::Origin);
             let asked = field(b"access-control-request-method");
             match policy.decide(method, origin, asked, field(b"access-control-request-headers")) {
+                CorsDecision::Pass if policy.varies() => header(&mut cors, b"vary", b"Origin"),
                 CorsDecision::Pass => {}
                 CorsDecision::Preflight(grant) => {
                     grant.preflight(|name, value| header(&mut cors, name.as_bytes(), value));
@@ -279,9 +293,12 @@ impl<'c> Request<'c> {
             if !applies {
                 continue;
             }
-            if let Decision::Denied { retry_after_ns } =
-                shared.limits().take(key.finish(), shared.host.now_ns(), 1, &limit.rate)
-            {
+            let table = shared.limits();
+            let decision = table.take(key.finish(), shared.host.now_ns(), 1, &limit.rate);
+            if table.evicted() > 0 {
+                shared.count(Global::LimitEvictions, table.evicted());
+            }
+            if let Decision::Denied { retry_after_ns } = decision {
                 if limit.dry_run {
                     shared.count(Global::RateLimitedDryRun, 1);
                 } else {

@@ -103,11 +103,8 @@ impl Resolver {
         loop {
             let pending = {
                 let mut known = self.known.borrow_mut();
-                let entry = known.entry(name.clone()).or_insert_with(|| Known {
-                    answer: None,
-                    expires_ns: 0,
-                    pending: None,
-                });
+                let entry =
+                    known.entry(name.clone()).or_insert_with(|| Known { answer: None, expires_ns: 0, pending: None });
                 Self::collect(entry, now_ns);
                 if entry.expires_ns <= now_ns && entry.pending.is_none() {
                     entry.pending = Some(self.ask(name));
@@ -157,9 +154,7 @@ impl Resolver {
 
     /// Forgets failed and expired names that nobody asked for again.
     pub(crate) fn sweep(&self, now_ns: u64) {
-        self.known
-            .borrow_mut()
-            .retain(|_, entry| entry.pending.is_some() || entry.expires_ns + 60 * FRESH_NS > now_ns);
+        self.known.borrow_mut().retain(|_, entry| entry.pending.is_some() || entry.expires_ns + 60 * FRESH_NS > now_ns);
     }
 }
 

@@ -153,6 +153,8 @@ impl DownstreamHead<'_> {
     /// Copies the upstream's lines that pass, neighbours in one piece. Tells whether there was a `Date`.
     fn upstream_headers(&self, out: &mut Vec<u8>) -> bool {
         let edited = !self.edits.is_empty();
+        // A grant replaces what the upstream says; a lone `Vary` leaves it alone.
+        let granted = self.cors.is_some_and(|lines| lines.starts_with(b"access-control-"));
         let mut dated = false;
         let mut run: Option<usize> = None;
         for entry in &self.head.headers {
@@ -176,7 +178,7 @@ impl DownstreamHead<'_> {
             let name = entry.name.of(self.bytes);
             let passes = passes
                 && !(edited && self.edits.removes(name))
-                && !(self.cors.is_some() && name.len() > 15 && name[..15].eq_ignore_ascii_case(b"access-control-"));
+                && !(granted && name.len() > 15 && name[..15].eq_ignore_ascii_case(b"access-control-"));
             match (passes, run) {
                 (true, None) => run = Some(start),
                 (false, Some(from)) => {

@@ -67,7 +67,9 @@ const UPCALL_ROUNDS: usize = 4;
 fn check_headers(headers: &[(String, String)]) -> PyResult<()> {
     for (name, value) in headers {
         if !sluice_policy::token::is_token(name.as_bytes()) || !sluice_policy::token::is_field_value(value.as_bytes()) {
-            return Err(PyValueError::new_err(format!("{name:?}: not a valid header name or value (RFC 9110 section 5)")));
+            return Err(PyValueError::new_err(format!(
+                "{name:?}: not a valid header name or value (RFC 9110 section 5)"
+            )));
         }
     }
     Ok(())
@@ -113,7 +115,8 @@ impl Engine {
                 }
                 continue;
             };
-            let batch = upcalls.into_iter().map(|upcall| Py::new(py, Upcall::from(upcall))).collect::<PyResult<Vec<_>>>()?;
+            let batch =
+                upcalls.into_iter().map(|upcall| Py::new(py, Upcall::from(upcall))).collect::<PyResult<Vec<_>>>()?;
             deliver.call1(py, (batch,))?;
         }
         Ok(())

@@ -121,8 +121,6 @@ impl SharedMemory {
 
     /// Zero the gauges of a worker slot whose process is gone.
     fn reset_gauges(&self, worker: usize) -> PyResult<()> {
-        self.layout
-            .reset_gauges(self.words.words(), worker)
-            .map_err(|error| PyValueError::new_err(error.to_string()))
+        self.layout.reset_gauges(self.words.words(), worker).map_err(|error| PyValueError::new_err(error.to_string()))
     }
 }
