@@ -37,15 +37,23 @@ LIVE_TIMEOUT = 10.0
 GUIDE = f"""
 Sluice serves {MANIFESTS} on http://localhost:{PORT}. Try:
 
-  curl -i http://localhost:{PORT}/quote/today              a Mapping; see which headers the service received
+  # a Mapping; see which headers the service received
+  curl -i http://localhost:{PORT}/quote/today
+
+  # 80 % stable, 20 % canary
   for i in $(seq 10); do curl -s http://localhost:{PORT}/quote/ | head -c 21; echo; done
-                                                      80 % stable, 20 % canary
-  curl -i http://localhost:{PORT}/limited/                 the fourth one within a minute is answered 429
+
+  # the fourth request within a minute is answered 429
+  curl -i http://localhost:{PORT}/limited/
+
+  # a plain Ingress beside the Mappings
   curl -i -H 'Host: shop.localhost' http://localhost:{PORT}/cart/7
-                                                      a plain Ingress beside the Mappings
-  curl -i http://localhost:{PORT}/nothing-here             no route: 404
-  curl -s http://localhost:{ADMIN_PORT}/metrics | grep -v '^#' | head
-                                                      counters of all workers
+
+  # no route: 404
+  curl -i http://localhost:{PORT}/nothing-here
+
+  # counters of all workers
+  curl -s http://localhost:{ADMIN_PORT}/metrics | grep '^sluice_requests'
 
 Edit a file in the folder (the weight in 02-quote.yaml, say) and ask again: no restart. Ctrl-C ends it.
 """
@@ -84,14 +92,14 @@ def is_free(port: int) -> bool:
 
 
 @contextmanager
-def gateway(folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+def gateway(folder: Path, log_level: str) -> Iterator[subprocess.Popen[bytes]]:
     """``sluice run`` on a folder, ready to serve; ended with SIGTERM."""
     taken = [port for port in (PORT, ADMIN_PORT, *upstreams.PORTS.values()) if not is_free(port)]
     if taken:
         sys.exit(f"quickstart needs port {', '.join(map(str, taken))}, which another program is using")
     sluice = Path(sys.executable).with_name("sluice")
     arguments = [str(sluice), "run", str(folder), "--workers", "1", "--bind-address", "127.0.0.1"]
-    arguments += ["--admin-address", f"127.0.0.1:{ADMIN_PORT}"]
+    arguments += ["--admin-address", f"127.0.0.1:{ADMIN_PORT}", "--log-level", log_level]
     with upstreams.serving(), subprocess.Popen(arguments) as process:
         try:
             wait_until_ready(process)
@@ -244,7 +252,7 @@ def check() -> int:
         shutil.copytree(MANIFESTS, folder)
         steps: list[Callable[[Report], None]] = [check_route, check_canary, check_limit, check_ingress, check_unknown]
         steps += [partial(check_live_change, folder=folder), check_metrics]
-        with gateway(folder):
+        with gateway(folder, "warning"):
             for step in steps:
                 try:
                     step(report)
@@ -259,7 +267,7 @@ def check() -> int:
 
 def serve() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    with gateway(MANIFESTS) as process:
+    with gateway(MANIFESTS, "info") as process:
         print(GUIDE, flush=True)
         try:
             return process.wait()
