@@ -65,5 +65,6 @@ def tls_site(ports: Ports, upstream: int, leaves: Leaves, extra: list[m.Object])
         m.host("two", TWO, "Reject", "cert-two"),
         m.host("shared", SHARED, "Route", "cert-one"),
         m.mapping("all", "/", f"{LOOPBACK}:{upstream}"),
+        m.mapping("challenge", "/.well-known/acme-challenge/", f"{LOOPBACK}:{upstream}"),
         *extra,
     ]

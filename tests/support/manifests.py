@@ -66,8 +66,9 @@ def ca_secret(name: str, ca: str) -> Object:
     return _object("v1", "Secret", name, type="Opaque", data=data)
 
 
-def service(name: str, port: int, target: int) -> Object:
-    return _object("v1", "Service", name, spec={"ports": [{"port": port, "targetPort": target}]})
+def service(name: str, port: int, cluster_ip: str) -> Object:
+    """A Service whose cluster address is really reachable: a loopback address."""
+    return _object("v1", "Service", name, spec={"clusterIP": cluster_ip, "ports": [{"port": port, "targetPort": port}]})
 
 
 def endpoints(name: str, address: str, port: int) -> Object:
