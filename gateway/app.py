@@ -185,20 +185,21 @@ class Gateway:
         while True:
             state = await latest.get()
             try:
-                update = await asyncio.to_thread(translator.translate, state)
+                self._take(await asyncio.to_thread(translator.translate, state))
             except Exception as crash:  # noqa: BLE001 - the crash barrier: the last good configuration stays
                 self.update_failures += 1
                 # Without the text of the exception, which may quote a secret.
                 frames = "".join(traceback.format_tb(crash.__traceback__))
                 logger.error("update failed, the last configuration stays: %s\n%s", type(crash).__name__, frames)
                 translator = Translator(self.settings)
-                continue
-            before = self._supervisor.deltas.version
-            self.update = update
-            self._supervisor.publish(update.sections, update.model.listeners)
-            if self._supervisor.deltas.version != before:
-                self._made_at = asyncio.get_running_loop().time()
             self._changed()
+
+    def _take(self, update: Update) -> None:
+        before = self._supervisor.deltas.version
+        self._supervisor.publish(update.sections, update.model.listeners)
+        self.update = update
+        if self._supervisor.deltas.version != before:
+            self._made_at = asyncio.get_running_loop().time()
 
     def wake(self) -> None:
         """Let :meth:`until` look again."""

@@ -46,7 +46,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-Paths = Annotated[list[Path], typer.Argument(help="Files and folders of manifests.", show_default=False)]
+Paths = Annotated[
+    list[Path], typer.Argument(help="Files and folders of manifests.", metavar="PATH", show_default=False)
+]
 AccessLog = Literal["off", "json", "text"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 
@@ -55,16 +57,18 @@ LogLevel = Literal["debug", "info", "warning", "error"]
 def run(
     paths: Annotated[
         list[Path] | None,
-        typer.Argument(help="Files and folders of manifests; changes are taken up.", show_default=False),
+        typer.Argument(
+            help="Files and folders of manifests; changes are taken up.", metavar="PATH", show_default=False
+        ),
     ] = None,
     workers: Annotated[
-        int | None, typer.Option(help="Worker processes.  [default: one per CPU]", min=0, max=256)
+        int | None, typer.Option(help="Worker processes. (default: one per CPU)", min=0, max=256)
     ] = None,
     bind_address: Annotated[str, typer.Option(help="Address of listeners that name none.")] = "0.0.0.0",  # noqa: S104
     http_port: Annotated[int, typer.Option(help="Cleartext port without a Listener.", min=0, max=65535)] = 8080,
     https_port: Annotated[int, typer.Option(help="TLS port without a Listener.", min=0, max=65535)] = 8443,
     admin_address: Annotated[
-        str | None, typer.Option(help="Health, metrics, diagnostics.  [default: 127.0.0.1:8877]")
+        str | None, typer.Option(help="Health, metrics, diagnostics. (default: 127.0.0.1:8877)")
     ] = None,
     allow_remote_diagnostics: Annotated[
         bool, typer.Option("--allow-remote-diagnostics", help="Show diagnostics to other machines too.")
@@ -73,11 +77,11 @@ def run(
         float, typer.Option(help="Seconds to accept while not ready; in Kubernetes about 10.", min=0)
     ] = 0.0,
     drain_timeout: Annotated[
-        float | None, typer.Option(help="Seconds for running requests at the end.  [default: 30]", min=0)
+        float | None, typer.Option(help="Seconds for running requests at the end. (default: 30)", min=0)
     ] = None,
-    ambassador_id: Annotated[str | None, typer.Option(help="Take objects of this id.  [default: default]")] = None,
+    ambassador_id: Annotated[str | None, typer.Option(help="Take objects of this id. (default: default)")] = None,
     access_log: Annotated[AccessLog, typer.Option(help="Access log on standard output.")] = "off",
-    log_level: Annotated[LogLevel | None, typer.Option(help="Process log.  [default: info]")] = None,
+    log_level: Annotated[LogLevel | None, typer.Option(help="Process log. (default: info)")] = None,
 ) -> None:
     """Serve manifests from files or folders."""
     if not paths:
@@ -130,7 +134,7 @@ def check(
 
 @app.command()
 def explain(
-    arguments: Annotated[list[str], typer.Argument(metavar="PATH... METHOD URL", show_default=False)],
+    arguments: Annotated[list[str], typer.Argument(metavar="PATH… METHOD URL", show_default=False)],
     header: Annotated[list[str] | None, typer.Option("--header", "-H", help="A request header, 'Name: value'.")] = None,
     peer: Annotated[str, typer.Option(help="Address that the request comes from.")] = "127.0.0.1",
 ) -> None:

@@ -95,6 +95,9 @@ class Slot:
             self.link.sync(sockets)
         except ChannelFullError as error:
             self._give_up(str(error))
+        except OSError as error:
+            # Out of descriptors or memory: what is missing is sent with the next change of anything.
+            logger.error("worker %d misses a part of its configuration: %s", self.number, error)
 
     def halt(self) -> None:
         """Kill the worker, also one that is just being started."""
