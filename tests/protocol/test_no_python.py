@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import sys
 import threading
 from collections import Counter
@@ -11,6 +12,10 @@ from typing import TYPE_CHECKING, Any, Self
 import pytest
 import uvloop
 
+from gateway.plane.delta import DeltaBuilder
+from gateway.plane.embedded import EngineHost
+from gateway.plane.pipeline import load
+from gateway.settings import Settings
 from tests.support import manifests as m
 from tests.support.backend import Backend
 from tests.support.ports import LOOPBACK, free_port
@@ -48,7 +53,7 @@ class CallCounter:
             self.calls[frame.f_code.co_qualname] += 1
 
 
-def load(port: int) -> None:
+def ask_many(port: int) -> None:
     """``REQUESTS`` requests on a few kept connections, from threads that are not counted."""
 
     def client() -> None:
@@ -87,23 +92,30 @@ def test_the_counter_counts() -> None:
 
 @pytest.mark.slow
 def test_plain_requests_run_no_python(tmp_path: Path) -> None:
-    from gateway.app import Gateway
+    """The engine as a worker hosts it on uvloop, without the master's watchers beside it."""
 
     async def serve(upstream: int) -> None:
-        port = free_port()
-        m.write(
-            tmp_path,
-            "main.yaml",
-            m.listener("http", port),
-            m.host("any"),
-            m.mapping("all", "/", f"{LOOPBACK}:{upstream}"),
-        )
-        async with Gateway([str(tmp_path)], workers=0):
-            loop = asyncio.get_running_loop()
-            await loop.run_in_executor(None, load, port)  # connections, caches, first-time code
-            done = loop.run_in_executor(None, load, port)
-            with CallCounter() as counter:
-                await done
+        host, listening = EngineHost(), socket.create_server((LOOPBACK, 0), backlog=128)
+        listening.setblocking(False)
+        port = listening.getsockname()[1]
+        service = f"{LOOPBACK}:{upstream}"
+        m.write(tmp_path, "main.yaml", m.listener("http", port), m.host("any"), m.mapping("all", "/", service))
+        update = load(Settings(paths=(str(tmp_path),)))
+        deltas = DeltaBuilder()
+        deltas.update(update.sections)
+        (payload,) = deltas.path(None)
+        with listening:
+            assert host.start() == []
+            try:
+                assert (await host.apply(payload.data))[1] == []
+                host.listen(update.model.listeners[0].name, listening.fileno())
+                loop = asyncio.get_running_loop()
+                await loop.run_in_executor(None, ask_many, port)  # connections, caches, first-time code
+                done = loop.run_in_executor(None, ask_many, port)
+                with CallCounter() as counter:
+                    await done
+            finally:
+                host.close()
         assert counter.calls.total() < ALLOWED, counter.calls.most_common(20)
 
     with Backend(plain(200, b"ok")) as backend:
