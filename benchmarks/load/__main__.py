@@ -54,6 +54,8 @@ def main() -> None:
         "backend": Nginx.version(),
     }
     if "sluice" in versions:
+        changed = "with changes" if machine.output("git", "status", "--porcelain", "-uno") else "unchanged"
+        facts["commit"] = f"{machine.output('git', 'rev-parse', '--short', 'HEAD')}, {changed}"
         facts["build"] = sluice.build_facts()
     plan = Plan(
         proxies=tuple(PROXIES[name] for name in versions),
