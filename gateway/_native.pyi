@@ -133,7 +133,7 @@ class Engine:
     def apply(self, snapshot: Snapshot) -> None:
         """Make ``snapshot`` current for new requests; running ones keep theirs."""
     def listen(self, listener: str, fd: int) -> None:
-        """Accept from listening socket ``fd`` (duplicated) for listener section ``listener``."""
+        """Accept from listening socket ``fd`` (duplicated) for listener section ``listener``, beside earlier sockets."""
     def unlisten(self, listener: str) -> None:
         """Stop accepting for a listener. Connections stay."""
     def answer(

@@ -50,7 +50,7 @@ pub struct EngineConfig {
 pub struct Engine {
     host: Host,
     shared: Rc<Shared>,
-    listeners: RefCell<HashMap<String, Rc<Stop>>>,
+    listeners: RefCell<HashMap<String, Vec<Rc<Stop>>>>,
     panics: Cell<u64>,
 }
 
@@ -119,19 +119,19 @@ impl Engine {
         self.shared.compiled()
     }
 
-    /// Accepts from a listening socket for the listener section `name`, in place of an earlier socket of that name.
+    /// Accepts from a listening socket for the listener section `name`, beside earlier sockets of that name: a worker
+    /// also serves the queue of a sibling that keeps crashing.
     pub fn listen(&self, name: &str, fd: OwnedFd) -> Result<(), EngineError> {
         let stop = accept::start(&self.shared, name, fd)?;
-        if let Some(earlier) = self.listeners.borrow_mut().insert(name.to_owned(), stop) {
-            earlier.stop();
-        }
+        self.listeners.borrow_mut().entry(name.to_owned()).or_default().push(stop);
         self.waker().wake();
         Ok(())
     }
 
-    /// Stops accepting for a listener, after what is queued was accepted.
+    /// Stops accepting on all sockets of a listener, after what is queued was accepted.
     pub fn unlisten(&self, name: &str) {
-        if let Some(stop) = self.listeners.borrow_mut().remove(name) {
+        let stops = self.listeners.borrow_mut().remove(name).unwrap_or_default();
+        for stop in stops {
             stop.stop();
             self.waker().wake();
         }
@@ -186,6 +186,13 @@ impl Engine {
         if let Some(log) = &self.shared.log {
             log.flush();
         }
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        // Tasks and pooled connections point back to the shared state: without this they would keep each other alive.
+        self.close();
     }
 }
 

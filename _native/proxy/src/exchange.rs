@@ -12,6 +12,7 @@ use sluice_snapshot::{Choice, Forward, HostRewrite, Route};
 use crate::deadline::Meter;
 use crate::downstream::After;
 use crate::error::{ProxyError, Retry, Side};
+use crate::pool::Link;
 use crate::relay::{RelayError, Sink, Source, append, relay};
 use crate::reply::Reply;
 use crate::request::{Request, joined};
@@ -267,7 +268,8 @@ impl Request<'_> {
         let acquired = acquire(shared, cluster, avoid, fresh);
         let mut upstream = deadlines.limit(&connection.stream, acquired).await?;
         self.record.upstream.set(Some(upstream.address));
-        let Some(stream) = upstream.stream.take() else { return Err(ProxyError::NoEndpoint.into()) };
+        let Some(link) = upstream.link.take() else { return Err(ProxyError::NoEndpoint.into()) };
+        let stream = &link.stream;
         let reused = upstream.reused;
         let sent = async {
             stream.write_all(&prepared.out).await.map_err(|error| ProxyError::UpstreamClosed { error, reused })
@@ -276,8 +278,8 @@ impl Request<'_> {
 
         if prepared.complete {
             let mut answer = Answer::new(self, choice, cors, idle_ns, upgrade);
-            let result = deadlines.limit(&connection.stream, answer.run(&stream, reused)).await;
-            return self.settle(answer, result, stream, upstream, prepared.taken, Vec::new());
+            let result = deadlines.limit(&connection.stream, answer.run(stream, reused)).await;
+            return self.settle(answer, result, link, upstream, prepared.taken, Vec::new());
         }
         if self.head.expect_continue {
             // Routing, limits and filters have let the request through: now its body is wanted (row C40).
@@ -285,8 +287,7 @@ impl Request<'_> {
             let work = async { leave.await.map_err(|_| ProxyError::ClientGone) };
             deadlines.limit(&connection.stream, work).await?;
         }
-        Box::pin(self.attempt_with_upload(choice, cors, prepared, upgrade, (timeout_ns, idle_ns), stream, upstream))
-            .await
+        Box::pin(self.attempt_with_upload(choice, cors, prepared, upgrade, (timeout_ns, idle_ns), link, upstream)).await
     }
 
     /// The request body is still arriving while the answer may already come.
@@ -298,9 +299,10 @@ impl Request<'_> {
         prepared: &mut Prepared,
         upgrade: Option<&[u8]>,
         (timeout_ns, idle_ns): (u64, u64),
-        stream: crate::stream::Stream,
+        link: Link,
         upstream: Upstream,
     ) -> Result<Answered, Failed> {
+        let stream = &link.stream;
         let connection = self.connection;
         let deadlines = &connection.deadlines;
         let pool = &connection.shared.buffers;
@@ -314,8 +316,8 @@ impl Request<'_> {
         let source = &mut prepared.source;
         let result = {
             let mut uploading: Option<Pin<Box<dyn Future<Output = Result<Vec<u8>, RelayError>> + '_>>> =
-                Some(Box::pin(relay(pool, &connection.stream, &stream, source, sink, &meter)));
-            let mut answering = std::pin::pin!(answer.run(&stream, reused));
+                Some(Box::pin(relay(pool, &connection.stream, stream, source, sink, &meter)));
+            let mut answering = std::pin::pin!(answer.run(stream, reused));
             let both = std::future::poll_fn(|context| {
                 if let Some(upload) = &mut uploading
                     && let std::task::Poll::Ready(done) = upload.as_mut().poll(context)
@@ -338,11 +340,11 @@ impl Request<'_> {
         self.record.received.set(self.record.received.get() + meter.bytes());
         let used = prepared.taken;
         match surplus {
-            Some(surplus) => self.settle(answer, result, stream, upstream, used, surplus),
+            Some(surplus) => self.settle(answer, result, link, upstream, used, surplus),
             None => {
                 // The answer was complete before the request: neither connection can be used for another one.
                 answer.upload_complete = false;
-                self.settle(answer, result, stream, upstream, used, Vec::new())
+                self.settle(answer, result, link, upstream, used, Vec::new())
             }
         }
     }
@@ -351,7 +353,7 @@ impl Request<'_> {
         &self,
         answer: Answer<'_, '_>,
         result: Result<(), ProxyError>,
-        stream: crate::stream::Stream,
+        link: Link,
         mut upstream: Upstream,
         taken: usize,
         surplus: Vec<u8>,
@@ -361,7 +363,7 @@ impl Request<'_> {
             return Err(Failed { error, started: answer.started });
         }
         if answer.reusable && answer.upload_complete {
-            upstream.stream = Some(stream);
+            upstream.link = Some(link);
             upstream.keep();
         }
         let after = if answer.close || !answer.upload_complete {
@@ -460,8 +462,17 @@ impl<'a, 'c> Answer<'a, 'c> {
                 }
             }
             let fresh = inbox.is_empty();
-            let space = inbox.space(&connection.shared.buffers, limits.max_head_bytes + COPY_LIMIT);
-            let read = std::future::poll_fn(|context| stream.poll_read(context, space)).await;
+            let pool = &connection.shared.buffers;
+            let read = std::future::poll_fn(|context| {
+                let space = inbox.space(pool, limits.max_head_bytes + COPY_LIMIT);
+                let polled = stream.poll_read(context, space);
+                if polled.is_pending() {
+                    // Waiting holds no buffer: requests in flight are cheap, and the next reader finds a warm one.
+                    inbox.release_if_empty(pool);
+                }
+                polled
+            })
+            .await;
             match read {
                 Ok(0) if fresh => {
                     let error = std::io::Error::from(std::io::ErrorKind::UnexpectedEof);

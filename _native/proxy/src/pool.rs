@@ -5,6 +5,11 @@ use std::net::SocketAddr;
 
 use ahash::AHashMap;
 
+use std::rc::Rc;
+
+use sluice_policy::stats::Field;
+
+use crate::shared::Shared;
 use crate::stream::Stream;
 
 /// Idle connections kept per endpoint and worker. Beyond it the oldest is closed: memory stays bounded when a burst ends.
@@ -17,10 +22,35 @@ pub(crate) struct ClusterKey {
     pub(crate) generation: u64,
 }
 
-/// A connection that served a request and may serve another.
-pub(crate) struct Idle {
+/// An open connection to an endpoint, counted as long as it lives.
+pub(crate) struct Link {
     pub(crate) stream: Stream,
     pub(crate) created_ns: u64,
+    shared: Rc<Shared>,
+    slot: usize,
+}
+
+impl Link {
+    pub(crate) fn new(shared: &Rc<Shared>, slot: usize, stream: Stream) -> Self {
+        if let Some(row) = shared.cluster_row(slot) {
+            row.add(Field::Connections, 1);
+            row.add(Field::ConnectionsActive, 1);
+        }
+        Self { stream, created_ns: shared.host.now_ns(), shared: Rc::clone(shared), slot }
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        if let Some(row) = self.shared.cluster_row(self.slot) {
+            row.sub(Field::ConnectionsActive, 1);
+        }
+    }
+}
+
+/// A connection that served a request and may serve another.
+struct Idle {
+    link: Link,
     since_ns: u64,
     idle_timeout_ns: u64,
 }
@@ -62,30 +92,22 @@ impl Pools {
     }
 
     /// The most recently used connection that is still good: the one least likely to be closed by the other side.
-    pub(crate) fn take(&self, key: ClusterKey, address: SocketAddr, now_ns: u64) -> Option<Idle> {
+    pub(crate) fn take(&self, key: ClusterKey, address: SocketAddr, now_ns: u64) -> Option<Link> {
         let mut clusters = self.clusters.borrow_mut();
         let idle = clusters.get_mut(&key)?.endpoints.get(address)?;
         while let Some(found) = idle.pop() {
             if found.is_good(now_ns) {
-                return Some(found);
+                return Some(found.link);
             }
         }
         None
     }
 
     /// Keeps a connection whose last answer was read completely.
-    pub(crate) fn put(
-        &self,
-        key: ClusterKey,
-        address: SocketAddr,
-        stream: Stream,
-        created_ns: u64,
-        now_ns: u64,
-        idle_timeout_ns: u64,
-    ) {
+    pub(crate) fn put(&self, key: ClusterKey, address: SocketAddr, link: Link, now_ns: u64, idle_timeout_ns: u64) {
         let mut clusters = self.clusters.borrow_mut();
         let endpoints = &mut clusters.entry(key).or_default().endpoints;
-        let kept = Idle { stream, created_ns, since_ns: now_ns, idle_timeout_ns };
+        let kept = Idle { link, since_ns: now_ns, idle_timeout_ns };
         match endpoints.get(address) {
             Some(idle) => {
                 if idle.len() >= IDLE_PER_ENDPOINT {
@@ -127,6 +149,6 @@ impl Idle {
     /// Bytes or an end of stream on an idle connection mean that it cannot carry another request (row A20: never
     /// read them as the answer to the next one).
     fn is_good(&self, now_ns: u64) -> bool {
-        !self.stream.has_pending_input() && now_ns.saturating_sub(self.since_ns) < self.idle_timeout_ns
+        !self.link.stream.has_pending_input() && now_ns.saturating_sub(self.since_ns) < self.idle_timeout_ns
     }
 }

@@ -111,7 +111,8 @@ async fn send(
 ) -> Option<()> {
     let cluster = compiled.cluster(cluster)?;
     let mut upstream = acquire(shared, cluster, None, false).await.ok()?;
-    let stream = upstream.stream.take()?;
+    let link = upstream.link.take()?;
+    let stream = &link.stream;
     stream.write_all(message).await.ok()?;
     let mut inbox = Inbox::default();
     let mut head = shared.scratch.response();
@@ -155,7 +156,7 @@ async fn send(
     let keep = head.keep_alive;
     shared.scratch.put_response(head);
     if keep {
-        upstream.stream = Some(stream);
+        upstream.link = Some(link);
         upstream.keep();
     }
     Some(())

@@ -124,6 +124,12 @@ impl Stream {
         }
     }
 
+    /// Nothing more has come and the other side is there. Looks at the socket only where the last read did not drain it.
+    pub(crate) fn is_quiet(&self) -> bool {
+        let mut context = Context::from_waker(std::task::Waker::noop());
+        !self.has_pending_input() || self.poll_read(&mut context, &mut [0]).is_pending()
+    }
+
     /// See [`TcpIo::watch_peer`].
     pub(crate) fn watch_peer(&self, context: &Context<'_>) {
         self.with_tcp(|tcp| tcp.watch_peer(context));

@@ -10,7 +10,7 @@ use sluice_snapshot::Cluster;
 use tokio_rustls::TlsConnector;
 
 use crate::error::ProxyError;
-use crate::pool::ClusterKey;
+use crate::pool::{ClusterKey, Link};
 use crate::resolver::Name;
 use crate::shared::Shared;
 use crate::stream::Stream;
@@ -18,13 +18,12 @@ use crate::stream::Stream;
 /// A connection in use. Dropping it closes it; [`Upstream::keep`] puts it back.
 pub(crate) struct Upstream {
     shared: Rc<Shared>,
-    pub(crate) stream: Option<Stream>,
+    pub(crate) link: Option<Link>,
     pub(crate) address: SocketAddr,
     /// It has carried a request before.
     pub(crate) reused: bool,
     key: ClusterKey,
     slot: usize,
-    created_ns: u64,
     idle_timeout_ns: u64,
     lifetime_ns: u64,
 }
@@ -41,9 +40,10 @@ impl Upstream {
     /// Gives the connection back for the next request, unless it is too old or the gateway is draining.
     pub(crate) fn keep(mut self) {
         let now = self.shared.host.now_ns();
-        let young = self.lifetime_ns == 0 || now.saturating_sub(self.created_ns) < self.lifetime_ns;
-        if let (Some(stream), true) = (self.stream.take(), young && !self.shared.draining.get()) {
-            self.shared.pools.put(self.key, self.address, stream, self.created_ns, now, self.idle_timeout_ns);
+        let Some(link) = self.link.take() else { return };
+        let young = self.lifetime_ns == 0 || now.saturating_sub(link.created_ns) < self.lifetime_ns;
+        if young && !self.shared.draining.get() && link.stream.is_quiet() {
+            self.shared.pools.put(self.key, self.address, link, now, self.idle_timeout_ns);
         }
     }
 }
@@ -80,12 +80,11 @@ pub(crate) async fn acquire(
     let slot = cluster.slot as usize;
     let mut upstream = Upstream {
         shared: Rc::clone(shared),
-        stream: None,
+        link: None,
         address,
         reused: false,
         key,
         slot,
-        created_ns: shared.host.now_ns(),
         idle_timeout_ns: match nanos(cluster.idle_timeout) {
             0 => u64::MAX,
             timeout => timeout,
@@ -97,16 +96,15 @@ pub(crate) async fn acquire(
         row.add(Field::InFlight, 1);
     }
     if !fresh && let Some(idle) = shared.pools.take(key, address, shared.host.now_ns()) {
-        upstream.created_ns = idle.created_ns;
-        upstream.stream = Some(idle.stream);
+        upstream.link = Some(idle);
         upstream.reused = true;
         return Ok(upstream);
     }
     let connected = Box::pin(connect(shared, cluster, address)).await;
-    if let Some(row) = row {
-        row.add(if connected.is_ok() { Field::Connections } else { Field::ConnectionsFailed }, 1);
+    if let (Err(_), Some(row)) = (&connected, row) {
+        row.add(Field::ConnectionsFailed, 1);
     }
-    upstream.stream = Some(connected?);
+    upstream.link = Some(Link::new(shared, slot, connected?));
     Ok(upstream)
 }
 
