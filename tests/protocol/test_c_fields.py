@@ -121,6 +121,17 @@ def test_request_trailers_cannot_become_headers(edge: Edge, name: str) -> None:
         assert name.lower() not in {key.lower() for key, _ in recorded.trailers.items}
 
 
+def test_a_trailer_cannot_repeat_a_header_of_the_gateway(edge: Edge) -> None:
+    """The route sets X-Auth-User: an upstream that merges trailers into headers must not find another one."""
+    data = request("POST", "/edited", ("Transfer-Encoding", "chunked")) + chunked(
+        b"x", trailers=[("X-Auth-User", SECRET)]
+    )
+    assert ask(edge.port, data, "POST").status in (200, 400)
+    for recorded in edge.backend.requests:
+        assert recorded.head.fields.all("x-auth-user") == ["gateway"]
+        assert "X-Auth-User" not in recorded.trailers
+
+
 def test_harmless_request_trailers_arrive_or_are_dropped(edge: Edge) -> None:
     data = request("POST", "/", ("Trailer", "X-Sum"), ("Transfer-Encoding", "chunked"))
     with RawClient(edge.port) as client:
