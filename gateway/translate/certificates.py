@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from gateway.resources import ResourceSet
 
 _CERTIFICATE = b"-----BEGIN CERTIFICATE-----"
-_KEY_END = b"PRIVATE KEY-----"
 
 
 class SecretError(ValueError):
@@ -78,17 +77,17 @@ def ca_bundle(secret: Secret) -> str:
 
 
 def _chain(secret: Secret) -> str:
-    chain = secret.certificate_chain
-    if chain is None or _CERTIFICATE not in chain:
-        raise SecretError(f"Secret {secret.namespace}/{secret.name} has no PEM certificate under tls.crt")
-    return _text(chain, secret)
+    """The text under ``tls.crt``, PEM or not: the data plane judges it and keeps the last good certificate."""
+    if secret.certificate_chain is None:
+        raise SecretError(f"Secret {secret.namespace}/{secret.name} has no certificate under tls.crt")
+    return secret.certificate_chain.decode("ascii", "replace")
 
 
 def _key(secret: Secret) -> str:
-    key = secret.private_key
-    if key is None or _KEY_END not in key:
-        raise SecretError(f"Secret {secret.namespace}/{secret.name} has no PEM private key under tls.key")
-    return _text(key, secret)
+    """The text under ``tls.key``; see :func:`_chain`."""
+    if secret.private_key is None:
+        raise SecretError(f"Secret {secret.namespace}/{secret.name} has no private key under tls.key")
+    return secret.private_key.decode("ascii", "replace")
 
 
 def _text(pem: bytes, secret: Secret) -> str:

@@ -13,10 +13,7 @@ pub trait Clock {
 pub struct SystemClock;
 
 fn read(clock: libc::clockid_t) -> u64 {
-    let mut now = libc::timespec {
-        tv_sec: 0,
-        tv_nsec: 0,
-    };
+    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: `now` is a valid, writable timespec for the whole call, and both clock ids exist on every Linux kernel.
     #[allow(unsafe_code)]
     unsafe {

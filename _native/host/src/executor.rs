@@ -61,10 +61,7 @@ impl RunQueue {
         if thread_mark() == self.owner {
             self.with_local(|queue| queue.push_back(runnable));
         } else {
-            self.remote
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .push(runnable);
+            self.remote.lock().unwrap_or_else(PoisonError::into_inner).push(runnable);
             self.wake();
         }
     }
@@ -135,21 +132,12 @@ impl<F> Drop for Registered<F> {
 }
 
 impl Tasks {
-    pub(crate) fn spawn(
-        self: &std::rc::Rc<Self>,
-        queue: &Arc<RunQueue>,
-        future: impl Future<Output = ()> + 'static,
-    ) {
+    pub(crate) fn spawn(self: &std::rc::Rc<Self>, queue: &Arc<RunQueue>, future: impl Future<Output = ()> + 'static) {
         let mut slab = self.0.borrow_mut();
         let entry = slab.vacant_entry();
-        let registered = Registered {
-            future: Box::pin(future),
-            id: entry.key(),
-            tasks: std::rc::Rc::downgrade(self),
-        };
+        let registered = Registered { future: Box::pin(future), id: entry.key(), tasks: std::rc::Rc::downgrade(self) };
         let queue = Arc::clone(queue);
-        let (runnable, task) =
-            async_task::spawn_local(registered, move |runnable| queue.push(runnable));
+        let (runnable, task) = async_task::spawn_local(registered, move |runnable| queue.push(runnable));
         entry.insert(task);
         drop(slab);
         runnable.schedule();

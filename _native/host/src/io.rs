@@ -25,31 +25,16 @@ pub struct TcpIo {
 impl TcpIo {
     /// Registers an accepted stream. It is taken to be writable, as a fresh connection is.
     pub fn accepted(host: &Host, mut stream: TcpStream) -> Result<Self, HostError> {
-        let (token, ready) = host.register(
-            &mut stream,
-            Interest::READABLE | Interest::WRITABLE,
-            WRITABLE,
-        )?;
-        Ok(Self {
-            host: host.clone(),
-            stream,
-            token,
-            ready,
-        })
+        let (token, ready) = host.register(&mut stream, Interest::READABLE | Interest::WRITABLE, WRITABLE)?;
+        Ok(Self { host: host.clone(), stream, token, ready })
     }
 
     /// Starts a connection; wait for it with [`TcpIo::connected`].
     pub fn connect(host: &Host, address: SocketAddr) -> io::Result<Self> {
         let mut stream = TcpStream::connect(address)?;
-        let (token, ready) = host
-            .register(&mut stream, Interest::READABLE | Interest::WRITABLE, 0)
-            .map_err(io::Error::other)?;
-        Ok(Self {
-            host: host.clone(),
-            stream,
-            token,
-            ready,
-        })
+        let (token, ready) =
+            host.register(&mut stream, Interest::READABLE | Interest::WRITABLE, 0).map_err(io::Error::other)?;
+        Ok(Self { host: host.clone(), stream, token, ready })
     }
 
     /// Ready when the handshake is over; fails with the socket's error (refused, unreachable, …).
@@ -58,15 +43,8 @@ impl TcpIo {
         if let Some(error) = self.stream.take_error()? {
             return Poll::Ready(Err(error));
         }
-        match self.stream.peer_addr() {
-            Ok(_) => Poll::Ready(self.stream.set_nodelay(true)),
-            Err(error) if error.kind() == io::ErrorKind::NotConnected => {
-                self.ready.clear(WRITABLE);
-                self.ready.wait(WRITABLE, context);
-                Poll::Pending
-            }
-            Err(error) => Poll::Ready(Err(error)),
-        }
+        // The first writability of a connecting socket without an error is the end of its handshake (connect(2)).
+        Poll::Ready(self.stream.set_nodelay(true))
     }
 
     /// Waits for the handshake.
@@ -85,9 +63,7 @@ impl TcpIo {
                     }
                     return Poll::Ready(Ok(count));
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.ready.clear(READABLE | READ_CLOSED)
-                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.ready.clear(READABLE | READ_CLOSED),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Poll::Ready(Err(error)),
             }
@@ -103,11 +79,7 @@ impl TcpIo {
     }
 
     /// Writes what the socket takes of several buffers.
-    pub fn poll_write_vectored(
-        &self,
-        context: &Context<'_>,
-        data: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
+    pub fn poll_write_vectored(&self, context: &Context<'_>, data: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
         let length = data.iter().map(|slice| slice.len()).sum();
         self.poll_write_with(context, length, |stream| {
             let mut stream = stream;
@@ -130,9 +102,7 @@ impl TcpIo {
                     }
                     return Poll::Ready(Ok(count));
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.ready.clear(WRITABLE)
-                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.ready.clear(WRITABLE),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Poll::Ready(Err(error)),
             }
@@ -194,27 +164,15 @@ impl Drop for TcpIo {
 }
 
 impl AsyncRead for TcpIo {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let count = ready!(TcpIo::poll_read(
-            &self,
-            context,
-            buffer.initialize_unfilled()
-        ))?;
+    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let count = ready!(TcpIo::poll_read(&self, context, buffer.initialize_unfilled()))?;
         buffer.advance(count);
         Poll::Ready(Ok(()))
     }
 }
 
 impl AsyncWrite for TcpIo {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        data: &[u8],
-    ) -> Poll<io::Result<usize>> {
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
         TcpIo::poll_write(&self, context, data)
     }
 

@@ -28,12 +28,7 @@ impl ListenerIo {
         drop(listener.set_nonblocking(true));
         let mut listener = TcpListener::from_std(listener);
         let (token, ready) = host.register(&mut listener, Interest::READABLE, READABLE)?;
-        Ok(Self {
-            host: host.clone(),
-            listener,
-            token,
-            ready,
-        })
+        Ok(Self { host: host.clone(), listener, token, ready })
     }
 
     /// Accepts one connection; pending when the queue is empty.
@@ -42,9 +37,7 @@ impl ListenerIo {
             ready!(self.ready.poll(READABLE, context));
             match self.listener.accept() {
                 Ok(accepted) => return Poll::Ready(Ok(accepted)),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.ready.clear(READABLE)
-                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.ready.clear(READABLE),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Poll::Ready(Err(error)),
             }

@@ -56,14 +56,7 @@ impl Readiness {
 
     /// Registers the current task for `flag` without looking at it.
     pub(crate) fn wait(&self, flag: u8, context: &Context<'_>) {
-        store(
-            if flag == READABLE {
-                &self.reader
-            } else {
-                &self.writer
-            },
-            context.waker(),
-        );
+        store(if flag == READABLE { &self.reader } else { &self.writer }, context.waker());
     }
 
     /// Records an event and hands over the tasks to wake. They are woken later, outside of every borrow.

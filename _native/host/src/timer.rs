@@ -36,9 +36,7 @@ impl Wheel {
 
     /// The earliest entry in nanoseconds. The timer behind it may have moved: then the turn is short.
     pub(crate) fn earliest_ns(&self) -> Option<u64> {
-        self.slots
-            .first_key_value()
-            .map(|(tick, _)| tick << TICK_SHIFT)
+        self.slots.first_key_value().map(|(tick, _)| tick << TICK_SHIFT)
     }
 
     /// Collects the wakers of every timer that is due at `now_ns`.
@@ -77,10 +75,7 @@ pub struct Timer {
 impl Timer {
     /// A timer without a deadline.
     pub fn new(host: &Host) -> Self {
-        Self {
-            host: host.clone(),
-            state: Rc::default(),
-        }
+        Self { host: host.clone(), state: Rc::default() }
     }
 
     /// Sets the deadline to an absolute monotonic time in nanoseconds, rounded up to the next tick.

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::time::Duration;
 
-use sluice_http1::{Framing, Method, ResponseFraming, ResponseHead, Version, parse_response};
+use sluice_http1::{Framing, Method, ResponseFraming, ResponseHead, Underscores, Version, parse_response};
 use sluice_policy::stats::Field;
 use sluice_snapshot::{Choice, Forward, HostRewrite, Route};
 
@@ -166,6 +166,19 @@ impl Request<'_> {
         route.upgrades.iter().any(|allowed| asked.eq_ignore_ascii_case(allowed.as_bytes())).then_some(asked)
     }
 
+    /// Trailers follow the rules of headers: the listener's for underscores, and nothing that the route, a filter or
+    /// the gateway itself decides about.
+    fn trailer_passes(&self, choice: &Choice, name: &[u8]) -> bool {
+        let filtered = self.filtered.borrow();
+        let named = |other: &str| name.eq_ignore_ascii_case(other.as_bytes());
+        let aliased = name.contains(&b'_') && self.compiled.options.normalize.underscores != Underscores::Allow;
+        let decided = choice.request_headers.removes(name)
+            || choice.request_headers.additions().any(|added| name.eq_ignore_ascii_case(added.name()))
+            || filtered.remove.iter().any(|other| named(other))
+            || filtered.set.iter().any(|(other, _)| named(other));
+        !aliased && !decided && self.client.forwards(name)
+    }
+
     fn prepare(
         &self,
         choice: &Choice,
@@ -229,7 +242,7 @@ impl Request<'_> {
                 let piece = source.decode(&mut first)?;
                 append(sink, &first[..piece.data], &mut out);
                 if piece.finished {
-                    source.write_end(&mut out);
+                    source.write_end(&|name| self.trailer_passes(choice, name), &mut out);
                     source = Source::Empty;
                 }
                 (piece.used, piece.finished)
@@ -314,9 +327,10 @@ impl Request<'_> {
         let mut surplus = None;
         let sink = prepared.sink;
         let source = &mut prepared.source;
+        let passes = |name: &[u8]| self.trailer_passes(choice, name);
         let result = {
             let mut uploading: Option<Pin<Box<dyn Future<Output = Result<Vec<u8>, RelayError>> + '_>>> =
-                Some(Box::pin(relay(pool, &connection.stream, stream, source, sink, &meter)));
+                Some(Box::pin(relay(pool, &connection.stream, stream, source, (sink, &passes), &meter)));
             let mut answering = std::pin::pin!(answer.run(stream, reused));
             let both = std::future::poll_fn(|context| {
                 if let Some(upload) = &mut uploading
@@ -570,6 +584,8 @@ impl<'a, 'c> Answer<'a, 'c> {
     ) -> Result<bool, ProxyError> {
         let connection = self.request.connection;
         let client = &connection.stream;
+        let edits = &self.choice.response_headers;
+        let passes = |name: &[u8]| !edits.removes(name);
         let present = inbox.len();
         let piece = source.decode(inbox.bytes_mut()).map_err(|error| match error {
             RelayError::Framing(reason) => ProxyError::UpstreamProtocol(reason),
@@ -583,7 +599,7 @@ impl<'a, 'c> Answer<'a, 'c> {
         let written = if sink == Sink::Chunked || data.len() <= COPY_LIMIT {
             append(sink, data, out);
             if finished && sink == Sink::Chunked {
-                source.write_end(out);
+                source.write_end(&passes, out);
             }
             client.write_all(out).await
         } else {
@@ -592,7 +608,7 @@ impl<'a, 'c> Answer<'a, 'c> {
         written.map_err(|_| ProxyError::ClientGone)?;
         inbox.release(&connection.shared.buffers);
         if !finished {
-            let streaming = relay(&connection.shared.buffers, stream, client, source, sink, meter);
+            let streaming = relay(&connection.shared.buffers, stream, client, source, (sink, &passes), meter);
             let rest = Box::pin(streaming).await.map_err(|error| match error {
                 RelayError::Write(_) => ProxyError::ClientGone,
                 RelayError::Framing(reason) => ProxyError::UpstreamProtocol(reason),

@@ -87,12 +87,13 @@ impl Source {
         }
     }
 
-    /// The end of a chunked body on the way out, with the trailers that may be forwarded (RFC 9110 section 6.5.1).
-    pub(crate) fn write_end(&self, out: &mut Vec<u8>) {
+    /// The end of a chunked body on the way out, with the trailers that may be forwarded (RFC 9110 section 6.5.1) and
+    /// that `passes` lets through.
+    pub(crate) fn write_end(&self, passes: TrailerFilter<'_>, out: &mut Vec<u8>) {
         out.extend_from_slice(LAST_CHUNK);
         if let Self::Chunked(decoder) = self {
             for (name, value) in decoder.trailers() {
-                if !is_forbidden_trailer(name) {
+                if !is_forbidden_trailer(name) && passes(name) {
                     out.extend_from_slice(name);
                     out.extend_from_slice(b": ");
                     out.extend_from_slice(value);
@@ -120,6 +121,9 @@ pub(crate) fn append(sink: Sink, data: &[u8], out: &mut Vec<u8>) {
     }
 }
 
+/// Which trailer names may be forwarded: a trailer must not become what a header of that name could not be (row C37).
+pub(crate) type TrailerFilter<'f> = &'f dyn Fn(&[u8]) -> bool;
+
 /// Lets the owner of the timers see progress.
 pub(crate) trait Progress {
     /// `count` body bytes were written on.
@@ -132,7 +136,7 @@ pub(crate) async fn relay(
     from: &Stream,
     to: &Stream,
     source: &mut Source,
-    sink: Sink,
+    (sink, passes): (Sink, TrailerFilter<'_>),
     progress: &impl Progress,
 ) -> Result<Vec<u8>, RelayError> {
     let mut held = Held { pool, buffer: Some(pool.large()) };
@@ -167,7 +171,7 @@ pub(crate) async fn relay(
     }
     if sink == Sink::Chunked {
         let mut end = Vec::with_capacity(16);
-        source.write_end(&mut end);
+        source.write_end(passes, &mut end);
         to.write_all(&end).await.map_err(RelayError::Write)?;
     }
     Ok(tail)

@@ -18,8 +18,8 @@ use crate::store::Certificates;
 #[derive(Debug)]
 pub struct ListenerTls {
     groups: Vec<Arc<ServerConfig>>,
-    /// First group with the same rules about client certificates, for each group.
-    rules: Vec<usize>,
+    /// First termination with the same certificate and rules about client certificates, for each server name.
+    owners: DomainMap<usize>,
     /// Group of each server name; `None` for a termination that could not be built.
     names: DomainMap<Option<usize>>,
     /// Has no certificate: every handshake fails.
@@ -54,14 +54,11 @@ impl ListenerTls {
         group.and_then(|group| self.groups.get(group)).cloned()
     }
 
-    /// Which rules about client certificates a server name is under; equal numbers, equal rules. A request for a host
-    /// that is under other rules than its connection's name is misdirected (421; RFC 9110, section 15.5.20): otherwise
-    /// the rules could be walked around. Names that are refused have a number of their own, unknown names have none.
+    /// Which certificate and which rules about client certificates a server name is under; equal numbers, equal both.
+    /// A request for a host under another number than its connection's name is misdirected (421; RFC 9110, section
+    /// 15.5.20): otherwise the rules of a host could be walked around. Unknown names have no number.
     pub fn termination(&self, name: Option<&str>) -> Option<usize> {
-        match self.names.get(&lower(name))? {
-            Some(group) => self.rules.get(*group).copied(),
-            None => Some(usize::MAX),
-        }
+        self.owners.get(&lower(name)).copied()
     }
 
     /// Builds the configurations of `terminations`; what cannot be built is reported and its names are refused.
@@ -71,8 +68,12 @@ impl ListenerTls {
         findings: &mut Findings,
     ) -> Option<Self> {
         let refusing = config(None, Arc::new(NoClientAuth), Resolver(DomainMap::default()), findings)?;
-        let mut tls =
-            Self { groups: Vec::new(), rules: Vec::new(), names: DomainMap::default(), refusing: Arc::new(refusing) };
+        let mut tls = Self {
+            groups: Vec::new(),
+            owners: DomainMap::default(),
+            names: DomainMap::default(),
+            refusing: Arc::new(refusing),
+        };
         let mut settings: Vec<&TlsTermination> = Vec::new();
         let mut usable: Vec<Option<Usable>> = Vec::new();
         for (n, model) in terminations.iter().enumerate() {
@@ -105,6 +106,16 @@ impl ListenerTls {
             findings.add(format!("terminations[{n}].server_names"), error.to_string());
         }
         tls.names = names;
+        let same = |a: &TlsTermination, b: &TlsTermination| {
+            (&a.certificate, &a.client_ca, a.client_cert_required)
+                == (&b.certificate, &b.client_ca, b.client_cert_required)
+        };
+        let owner =
+            |model: &TlsTermination| terminations.iter().position(|other| same(other, model)).unwrap_or_default();
+        tls.owners = DomainMap::compile(
+            terminations.iter().flat_map(|model| model.server_names.iter().map(move |name| (name, owner(model)))),
+        )
+        .0;
         for (group, model) in settings.iter().enumerate() {
             let keys = pairs.clone().map(|(_, name, usable)| {
                 let own = usable.as_ref().filter(|usable| usable.group == group);
@@ -115,10 +126,6 @@ impl ListenerTls {
                 .ok()
                 .and_then(|verifier| config(Some((0, model)), verifier, resolver, &mut Findings::default()));
             tls.groups.push(built.map_or_else(|| Arc::clone(&tls.refusing), Arc::new));
-            let same = |other: &&TlsTermination| {
-                (&other.client_ca, other.client_cert_required) == (&model.client_ca, model.client_cert_required)
-            };
-            tls.rules.push(settings.iter().position(same).unwrap_or(group));
         }
         Some(tls)
     }
