@@ -1,7 +1,24 @@
 """Types of the compiled module. Checked against the binary by ``mypy.stubtest`` in ``make lint``."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, final
+from typing import Any, Self, final
+
+__all__ = [
+    "Engine",
+    "NativeError",
+    "ParseError",
+    "RequestHead",
+    "RouteTable",
+    "SharedMemory",
+    "Snapshot",
+    "SnapshotError",
+    "TokenBucket",
+    "Upcall",
+    "Waker",
+    "__version__",
+    "build_info",
+    "parse_request_head",
+]
 
 __version__: str
 
@@ -21,18 +38,30 @@ class SnapshotError(NativeError):
 class RequestHead:
     """A parsed and normalised HTTP/1 request head."""
 
-    method: str
-    target: str
-    path: str
-    query: str | None
-    host: str
-    port: int | None
-    version: str
-    headers: list[tuple[str, str]]
-    content_length: int | None
-    chunked: bool
-    keep_alive: bool
-    size: int
+    @property
+    def method(self) -> str: ...
+    @property
+    def target(self) -> str: ...
+    @property
+    def path(self) -> str: ...
+    @property
+    def query(self) -> str | None: ...
+    @property
+    def host(self) -> str: ...
+    @property
+    def port(self) -> int | None: ...
+    @property
+    def version(self) -> str: ...
+    @property
+    def headers(self) -> list[tuple[str, str]]: ...
+    @property
+    def content_length(self) -> int | None: ...
+    @property
+    def chunked(self) -> bool: ...
+    @property
+    def keep_alive(self) -> bool: ...
+    @property
+    def size(self) -> int: ...
 
 def parse_request_head(data: bytes) -> RequestHead | None:
     """Parse a head; ``None`` while incomplete; raises :class:`ParseError`."""
@@ -41,9 +70,16 @@ def parse_request_head(data: bytes) -> RequestHead | None:
 class RouteTable:
     """A compiled virtual host: the first route in rank order that matches."""
 
-    def __init__(self, virtual_host: bytes) -> None:
+    def __new__(cls, virtual_host: bytes) -> Self:
         """``virtual_host`` is the JSON of :class:`gateway.ir.VirtualHost`."""
-    def match(self, method: str, host: str, path: str, query: str = ..., headers: Sequence[tuple[str, str]] = ...) -> str | None:
+    def match(
+        self,
+        method: str,
+        host: str,
+        path: str,
+        query: str | None = None,
+        headers: Sequence[tuple[str, str]] = ...,
+    ) -> str | None:
         """Name of the matching route. ``path`` must already be normalised."""
     def __len__(self) -> int: ...
 
@@ -51,7 +87,7 @@ class RouteTable:
 class TokenBucket:
     """One GCRA bucket (RFC-less; ITU-T I.371): ``rate`` tokens per ``period`` seconds, at most ``burst`` stored."""
 
-    def __init__(self, rate: int, period: float, burst: int) -> None: ...
+    def __new__(cls, rate: int, period: float, burst: int) -> Self: ...
     def take(self, now: float, n: int = 1) -> bool:
         """Take ``n`` tokens at time ``now`` (seconds, monotonic); False when they are not there."""
     def retry_after(self, now: float, n: int = 1) -> float:
@@ -61,7 +97,7 @@ class TokenBucket:
 class SharedMemory:
     """Counters, histograms and token buckets in a memory file shared by master and workers (Linux memfd)."""
 
-    def __init__(self, fd: int, workers: int) -> None:
+    def __new__(cls, fd: int, workers: int) -> Self:
         """Map ``fd``, growing the file to its fixed size if needed."""
     @staticmethod
     def size(workers: int) -> int:
@@ -75,13 +111,15 @@ class SharedMemory:
 class Snapshot:
     """A compiled configuration: immutable, shared by reference, safe to hand to another thread."""
 
-    version: int
-    issues: list[tuple[str, str, str]]
-    """(section key, field path, message) of every section or route that could not be compiled."""
+    @property
+    def version(self) -> int: ...
+    @property
+    def issues(self) -> list[tuple[str, str, str]]:
+        """(section key, field path, message) of every section or route that could not be compiled."""
 
     @staticmethod
     def compile(delta: bytes, base: Snapshot | None = None) -> Snapshot:
-        """Apply a delta (see ``gateway/plane/delta.py``) to ``base``. Releases the GIL. Raises :class:`SnapshotError`."""
+        """Apply a delta (``gateway/plane/delta.py``) to ``base``, without the GIL; may raise :class:`SnapshotError`."""
     def explain(
         self,
         method: str,
@@ -96,15 +134,24 @@ class Snapshot:
 class Upcall:
     """A request that waits for Python. Its attributes are copies; answering a vanished request is a no-op."""
 
-    id: int
-    filter: str
-    method: str
-    host: str
-    path: str
-    query: str | None
-    headers: list[tuple[str, str]]
-    client: str
-    route: str
+    @property
+    def id(self) -> int: ...
+    @property
+    def filter(self) -> str: ...
+    @property
+    def method(self) -> str: ...
+    @property
+    def host(self) -> str: ...
+    @property
+    def path(self) -> str: ...
+    @property
+    def query(self) -> str | None: ...
+    @property
+    def headers(self) -> list[tuple[str, str]]: ...
+    @property
+    def client(self) -> str: ...
+    @property
+    def route(self) -> str: ...
 
 @final
 class Waker:
@@ -116,13 +163,13 @@ class Waker:
 class Engine:
     """The data plane of one worker. All methods must be called on the thread that made it."""
 
-    def __init__(
-        self,
+    def __new__(
+        cls,
         worker: int = 0,
         memory: SharedMemory | None = None,
         on_upcalls: Callable[[list[Upcall]], None] | None = None,
         access_log_fd: int | None = None,
-    ) -> None: ...
+    ) -> Self: ...
     def fileno(self) -> int:
         """Readable whenever :meth:`turn` has work, deadlines included."""
     def turn(self) -> None:
@@ -133,7 +180,7 @@ class Engine:
     def apply(self, snapshot: Snapshot) -> None:
         """Make ``snapshot`` current for new requests; running ones keep theirs."""
     def listen(self, listener: str, fd: int) -> None:
-        """Accept from listening socket ``fd`` (duplicated) for listener section ``listener``, beside earlier sockets."""
+        """Accept from listening socket ``fd`` (duplicated) for a listener section, beside its earlier sockets."""
     def unlisten(self, listener: str) -> None:
         """Stop accepting for a listener. Connections stay."""
     def answer(
