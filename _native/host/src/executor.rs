@@ -121,12 +121,11 @@ impl<F: Future<Output = ()>> Future for Registered<F> {
 
 impl<F> Drop for Registered<F> {
     fn drop(&mut self) {
-        if let Some(tasks) = self.tasks.upgrade() {
-            if let Ok(mut slab) = tasks.0.try_borrow_mut() {
-                if let Some(task) = slab.try_remove(self.id) {
-                    task.detach();
-                }
-            }
+        if let Some(tasks) = self.tasks.upgrade()
+            && let Ok(mut slab) = tasks.0.try_borrow_mut()
+            && let Some(task) = slab.try_remove(self.id)
+        {
+            task.detach();
         }
     }
 }

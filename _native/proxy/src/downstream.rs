@@ -97,8 +97,10 @@ impl Downstream {
                     self.shared.count(Global::InFlight, 1);
                     let busy = Busy(&self.shared);
                     let after = {
-                        let inbox = self.inbox.borrow();
-                        Request::new(self, &compiled, &head, inbox.bytes(), length).serve().await
+                        let inbox = self.inbox.take();
+                        let after = Request::new(self, &compiled, &head, inbox.bytes(), length).serve().await;
+                        self.inbox.replace(inbox);
+                        after
                     };
                     drop(busy);
                     self.shared.scratch.put_request(head);

@@ -71,20 +71,23 @@ fn upload_failure(error: RelayError, reused: bool) -> ProxyError {
     }
 }
 
-impl Request<'_> {
-    fn idle_ns(&self, forward: &Forward) -> u64 {
-        forward.idle_timeout.map_or(STREAM_IDLE_NS, nanos)
-    }
+fn idle_ns(forward: &Forward) -> u64 {
+    forward.idle_timeout.map_or(STREAM_IDLE_NS, nanos)
+}
 
+/// A body on its way; the result is what was read beyond its end.
+type Upload<'u> = Pin<Box<dyn Future<Output = Result<Vec<u8>, RelayError>> + 'u>>;
+
+impl Request<'_> {
     /// Forwards the request and answers, whatever happens.
     pub(crate) async fn forward(&self, route: &Route, choice: &Choice, forward: &Forward, cors: &[u8]) -> After {
         let path = self.head.path(self.bytes);
         let mut rewritten = Vec::new();
-        if let Some(rewrite) = &forward.path_rewrite {
-            if rewrite.apply(path, route.path.matched(path), &mut rewritten).is_err() {
-                let reply = Reply::new(400).body(b"text/plain", b"the path is not in normal form\n");
-                return self.reply(reply, "DPE").await;
-            }
+        if let Some(rewrite) = &forward.path_rewrite
+            && rewrite.apply(path, route.path.matched(path), &mut rewritten).is_err()
+        {
+            let reply = Reply::new(400).body(b"text/plain", b"the path is not in normal form\n");
+            return self.reply(reply, "DPE").await;
         }
         let target: &[u8] = if forward.path_rewrite.is_some() { &rewritten } else { path };
         let upgrade = self.allowed_upgrade(route);
@@ -266,7 +269,7 @@ impl Request<'_> {
         let connection = self.connection;
         let shared = &connection.shared;
         let deadlines = &connection.deadlines;
-        let idle_ns = self.idle_ns(forward);
+        let idle_ns = idle_ns(forward);
         let timeout_ns = if upgrade.is_some() { 0 } else { forward.timeout.map_or(0, nanos) };
         let cluster = self.compiled.cluster(forward.cluster).ok_or(ProxyError::NoEndpoint)?;
         self.record.cluster.replace(Some(std::sync::Arc::clone(&cluster.name)));
@@ -292,7 +295,7 @@ impl Request<'_> {
         if prepared.complete {
             let mut answer = Answer::new(self, choice, cors, idle_ns, upgrade);
             let result = deadlines.limit(&connection.stream, answer.run(stream, reused)).await;
-            return self.settle(answer, result, link, upstream, prepared.taken, Vec::new());
+            return self.settle(&answer, result, link, upstream, prepared.taken, Vec::new());
         }
         if self.head.expect_continue {
             // Routing, limits and filters have let the request through: now its body is wanted (row C40).
@@ -329,7 +332,7 @@ impl Request<'_> {
         let source = &mut prepared.source;
         let passes = |name: &[u8]| self.trailer_passes(choice, name);
         let result = {
-            let mut uploading: Option<Pin<Box<dyn Future<Output = Result<Vec<u8>, RelayError>> + '_>>> =
+            let mut uploading: Option<Upload<'_>> =
                 Some(Box::pin(relay(pool, &connection.stream, stream, source, (sink, &passes), &meter)));
             let mut answering = std::pin::pin!(answer.run(stream, reused));
             let both = std::future::poll_fn(|context| {
@@ -354,18 +357,18 @@ impl Request<'_> {
         self.record.received.set(self.record.received.get() + meter.bytes());
         let used = prepared.taken;
         match surplus {
-            Some(surplus) => self.settle(answer, result, link, upstream, used, surplus),
+            Some(surplus) => self.settle(&answer, result, link, upstream, used, surplus),
             None => {
                 // The answer was complete before the request: neither connection can be used for another one.
                 answer.upload_complete = false;
-                self.settle(answer, result, link, upstream, used, Vec::new())
+                self.settle(&answer, result, link, upstream, used, Vec::new())
             }
         }
     }
 
     fn settle(
         &self,
-        answer: Answer<'_, '_>,
+        answer: &Answer<'_, '_>,
         result: Result<(), ProxyError>,
         link: Link,
         mut upstream: Upstream,

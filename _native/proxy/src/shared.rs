@@ -24,8 +24,9 @@ const KEPT: usize = 256;
 /// Scratch vectors that grew beyond this are freed instead of kept, in bytes.
 const KEPT_BYTES: usize = 32 * 1024;
 
-/// Objects with capacity worth keeping between requests.
+/// Objects with capacity worth keeping between requests. Heads are boxed so that a task holds a pointer, not a copy.
 #[derive(Default)]
+#[allow(clippy::vec_box)]
 pub(crate) struct Scratch {
     outs: RefCell<Vec<Vec<u8>>>,
     requests: RefCell<Vec<Box<RequestHead>>>,
@@ -57,6 +58,7 @@ impl Scratch {
         }
     }
 
+    #[allow(clippy::unnecessary_box_returns)]
     pub(crate) fn response(&self) -> Box<ResponseHead> {
         self.responses.borrow_mut().pop().unwrap_or_else(|| Box::new(ResponseHead::new()))
     }

@@ -1,5 +1,8 @@
 //! `gateway._native`: the only crate that knows Python.
 
+// Arguments arrive from Python by value.
+#![allow(clippy::needless_pass_by_value)]
+
 mod bucket;
 mod engine;
 mod errors;
