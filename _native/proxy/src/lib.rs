@@ -1,6 +1,8 @@
 //! The proxy: connections, pools, forwarding, logs and statistics on the hosted runtime.
 
 mod accept;
+mod admission;
+mod answer;
 mod buffers;
 mod deadline;
 mod downstream;
@@ -8,9 +10,11 @@ mod engine;
 mod error;
 mod exchange;
 pub mod explain;
+mod local;
 mod log_writer;
 mod memory;
 mod pool;
+mod prepare;
 mod proxy_protocol;
 mod record;
 mod relay;

@@ -3,19 +3,16 @@
 use std::borrow::Cow;
 use std::cell::RefCell;
 
-use sluice_http1::{Framing, HeaderKind, Method, RequestHead, Version};
+use sluice_http1::{HeaderKind, RequestHead, Version};
 use sluice_policy::facts::RequestFacts;
 use sluice_policy::stats::Global;
-use sluice_policy::{ClientInfo, CorsDecision, Decision, KeyHasher, Redirect, RedirectRequest, uuid_v4};
-use sluice_snapshot::{Action, Choice, Compiled, LimitSource, Listener, Route, Selection, VirtualHost, select};
+use sluice_policy::{ClientInfo, CorsDecision, Redirect, RedirectRequest, uuid_v4};
+use sluice_snapshot::{Action, Choice, Compiled, Listener, Route, Selection, VirtualHost, select};
 
-use crate::deadline::Meter;
-use crate::downstream::{After, DRAIN_LIMIT, Downstream};
+use crate::downstream::{After, Downstream};
 use crate::record::Record;
-use crate::relay::Source;
 use crate::reply::Reply;
-use crate::response_head::{ConnectionForm, header};
-use crate::upcall::{Upcall, UpcallAnswer};
+use crate::response_head::header;
 
 /// Header fields of the request for matching, limits and formats.
 pub(crate) struct HeaderView<'r> {
@@ -264,198 +261,6 @@ impl<'c> Request<'c> {
             Err(_) => self.reply(Reply::new(400).body(b"text/plain", b"cannot redirect this request\n"), "DPE").await,
         }
     }
-
-    /// Nanoseconds to wait when a rate limit of the route refuses the request.
-    fn limited(&self, route: &Route) -> Option<u64> {
-        let shared = &self.connection.shared;
-        let mut refused = None;
-        for limit in &route.limits {
-            let mut key = KeyHasher::new(&limit.name, &limit.rate);
-            let mut applies = true;
-            for part in &limit.keys {
-                let value: Cow<'_, [u8]> = match part.source {
-                    LimitSource::Generic => Cow::Borrowed(&part.value),
-                    LimitSource::RemoteAddress => Cow::Owned(self.client.client.to_string().into_bytes()),
-                    LimitSource::Header => match self.head.header(self.bytes, &part.value) {
-                        Some(value) => Cow::Borrowed(value),
-                        None => {
-                            applies = false;
-                            break;
-                        }
-                    },
-                };
-                if part.expected.as_ref().is_some_and(|expected| **expected != *value) {
-                    applies = false;
-                    break;
-                }
-                key = key.part(&value);
-            }
-            if !applies {
-                continue;
-            }
-            let table = shared.limits();
-            let decision = table.take(key.finish(), shared.host.now_ns(), 1, &limit.rate);
-            if table.evicted() > 0 {
-                shared.count(Global::LimitEvictions, table.evicted());
-            }
-            if let Decision::Denied { retry_after_ns } = decision {
-                if limit.dry_run {
-                    shared.count(Global::RateLimitedDryRun, 1);
-                } else {
-                    refused = refused.max(Some(retry_after_ns));
-                }
-            }
-        }
-        refused
-    }
-
-    /// Asks a filter of the host language. `Some` if the filter answered.
-    async fn filter(&self, filter: &str, route: &Route) -> Option<After> {
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        let shared = &self.connection.shared;
-        shared.count(Global::Upcalls, 1);
-        let upcall = Upcall {
-            id: 0,
-            filter: filter.to_owned(),
-            method: text(self.head.method_span.of(self.bytes)),
-            host: text(self.head.host(self.bytes)),
-            path: text(self.head.path(self.bytes)),
-            query: self.head.query(self.bytes).map(text),
-            headers: self
-                .head
-                .headers
-                .iter()
-                .map(|entry| (text(entry.name.of(self.bytes)), text(entry.value.of(self.bytes))))
-                .collect(),
-            client: self.client.client,
-            route: route.name.to_string(),
-        };
-        self.connection.deadlines.uploaded(crate::UPCALL_TIMEOUT_NS, 0);
-        let work = async { Ok(shared.upcalls.call(upcall).await) };
-        match self.connection.deadlines.limit(&self.connection.stream, work).await {
-            Ok(UpcallAnswer::Continue { add, remove }) => {
-                let mut edits = self.filtered.borrow_mut();
-                edits.set.extend(add);
-                edits.remove.extend(remove);
-                None
-            }
-            Ok(UpcallAnswer::Respond { status, headers, body }) => {
-                let mut reply = Reply::new(status).body(b"", &body);
-                for (name, value) in &headers {
-                    reply = reply.header(name.as_bytes(), value.as_bytes());
-                }
-                Some(self.reply(reply, "UAEX").await)
-            }
-            Err(error) => {
-                let (status, flag) = error.answer();
-                Some(self.reply(Reply::new(status).body(b"text/plain", error.public_message().as_bytes()), flag).await)
-            }
-        }
-    }
-
-    /// How the client's connection goes on after a complete answer.
-    pub(crate) fn connection_form(&self, close: bool) -> ConnectionForm {
-        let draining = self.connection.shared.draining.get();
-        if close || draining || !self.head.keep_alive {
-            ConnectionForm::Close
-        } else if self.head.version == Version::Http10 {
-            ConnectionForm::KeepAlive
-        } else {
-            ConnectionForm::Open
-        }
-    }
-
-    /// The body of the request as a source, from the first byte behind the head.
-    pub(crate) fn source(&self) -> Source {
-        match self.head.framing {
-            Framing::None => Source::Empty,
-            Framing::Length(length) => Source::Length(length),
-            Framing::Chunked => Source::Chunked(Box::default()),
-        }
-    }
-
-    /// Sends an answer of the gateway and settles what to do with the request's body.
-    pub(crate) async fn reply(&self, reply: Reply<'_>, flag: &'static str) -> After {
-        self.reply_and(reply, flag, false).await
-    }
-
-    /// As [`Request::reply`]; with `close` the connection ends with it.
-    pub(crate) async fn reply_and(&self, reply: Reply<'_>, flag: &'static str, close: bool) -> After {
-        let connection = self.connection;
-        let shared = &connection.shared;
-        let present = self.bytes.len() - self.head_len;
-        let drainable = match self.head.framing {
-            Framing::None => true,
-            // The client waits for leave to send; it will not be given.
-            _ if self.head.expect_continue => false,
-            Framing::Length(length) => length <= DRAIN_LIMIT.max(present as u64),
-            Framing::Chunked => true,
-        };
-        let form = self.connection_form(close || !drainable);
-        let reply = reply.connection(form).head_only(self.head.method == Method::Head);
-        self.record.status.set(reply.status());
-        self.record.flags.set(flag);
-        let mut out = shared.scratch.out();
-        reply.write(shared, self.compiled, &mut out);
-        connection.deadlines.start_request(self.compiled.options.body_idle_timeout_ns, true);
-        let work = async { connection.stream.write_all(&out).await.map_err(|_| crate::ProxyError::ClientGone) };
-        let written = connection.deadlines.limit(&connection.stream, work).await;
-        self.record.sent.set(reply.sent_body() as u64);
-        shared.scratch.put_out(out);
-        if written.is_err() {
-            return After::Abort;
-        }
-        if form == ConnectionForm::Close {
-            return After::Close;
-        }
-        if self.head.framing == Framing::None {
-            return After::Keep { used: self.head_len, surplus: Vec::new() };
-        }
-        Box::pin(self.drain()).await
-    }
-
-    /// Reads and drops the body, so that the next request can be found behind it (row A11).
-    async fn drain(&self) -> After {
-        let connection = self.connection;
-        let mut source = self.source();
-        let mut first = self.bytes[self.head_len..].to_vec();
-        let Ok(piece) = source.decode(&mut first) else { return After::Close };
-        if piece.finished {
-            return After::Keep { used: self.head_len + piece.used, surplus: Vec::new() };
-        }
-        let meter = Meter::new(&connection.deadlines);
-        let work = async { Ok(drain(connection, &mut source, &meter).await) };
-        match connection.deadlines.limit(&connection.stream, work).await {
-            Ok(Some(surplus)) => After::Keep { used: self.bytes.len(), surplus },
-            _ => After::Close,
-        }
-    }
-}
-
-/// Reads a body to its end, at most [`DRAIN_LIMIT`] bytes of it. `None` if it did not end in time or in order.
-async fn drain(connection: &Downstream, source: &mut Source, meter: &Meter<'_>) -> Option<Vec<u8>> {
-    let mut buffer = connection.shared.buffers.small();
-    let mut left = DRAIN_LIMIT;
-    let surplus = loop {
-        let limit = match source {
-            Source::Length(rest) => usize::try_from(*rest).unwrap_or(usize::MAX).min(buffer.len()),
-            _ => buffer.len(),
-        };
-        let read = std::future::poll_fn(|context| connection.stream.poll_read(context, &mut buffer[..limit])).await;
-        let count = match read {
-            Ok(count) if count > 0 && count as u64 <= left => count,
-            _ => break None,
-        };
-        left -= count as u64;
-        crate::relay::Progress::moved(meter, count);
-        match source.decode(&mut buffer[..count]) {
-            Ok(piece) if piece.finished => break Some(buffer[piece.used..count].to_vec()),
-            Ok(_) => {}
-            Err(_) => break None,
-        }
-    };
-    connection.shared.buffers.put(buffer);
-    surplus
 }
 
 /// Path and query as one.

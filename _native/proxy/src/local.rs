@@ -1,0 +1,116 @@
+//! Answers of the gateway itself, and what becomes of a body that nobody wanted.
+
+use sluice_http1::{Framing, Method, Version};
+
+use crate::deadline::Meter;
+use crate::downstream::{After, DRAIN_LIMIT, Downstream};
+use crate::relay::Source;
+use crate::reply::Reply;
+use crate::request::Request;
+use crate::response_head::ConnectionForm;
+
+impl Request<'_> {
+    /// How the client's connection goes on after a complete answer.
+    pub(crate) fn connection_form(&self, close: bool) -> ConnectionForm {
+        let draining = self.connection.shared.draining.get();
+        if close || draining || !self.head.keep_alive {
+            ConnectionForm::Close
+        } else if self.head.version == Version::Http10 {
+            ConnectionForm::KeepAlive
+        } else {
+            ConnectionForm::Open
+        }
+    }
+
+    /// The body of the request as a source, from the first byte behind the head.
+    pub(crate) fn source(&self) -> Source {
+        match self.head.framing {
+            Framing::None => Source::Empty,
+            Framing::Length(length) => Source::Length(length),
+            Framing::Chunked => Source::Chunked(Box::default()),
+        }
+    }
+
+    /// Sends an answer of the gateway and settles what to do with the request's body.
+    pub(crate) async fn reply(&self, reply: Reply<'_>, flag: &'static str) -> After {
+        self.reply_and(reply, flag, false).await
+    }
+
+    /// As [`Request::reply`]; with `close` the connection ends with it.
+    pub(crate) async fn reply_and(&self, reply: Reply<'_>, flag: &'static str, close: bool) -> After {
+        let connection = self.connection;
+        let shared = &connection.shared;
+        let present = self.bytes.len() - self.head_len;
+        let drainable = match self.head.framing {
+            Framing::None => true,
+            // The client waits for leave to send; it will not be given.
+            _ if self.head.expect_continue => false,
+            Framing::Length(length) => length <= DRAIN_LIMIT.max(present as u64),
+            Framing::Chunked => true,
+        };
+        let form = self.connection_form(close || !drainable);
+        let reply = reply.connection(form).head_only(self.head.method == Method::Head);
+        self.record.status.set(reply.status());
+        self.record.flags.set(flag);
+        let mut out = shared.scratch.out();
+        reply.write(shared, self.compiled, &mut out);
+        connection.deadlines.start_request(self.compiled.options.body_idle_timeout_ns, true);
+        let work = async { connection.stream.write_all(&out).await.map_err(|_| crate::ProxyError::ClientGone) };
+        let written = connection.deadlines.limit(&connection.stream, work).await;
+        self.record.sent.set(reply.sent_body() as u64);
+        shared.scratch.put_out(out);
+        if written.is_err() {
+            return After::Abort;
+        }
+        if form == ConnectionForm::Close {
+            return After::Close;
+        }
+        if self.head.framing == Framing::None {
+            return After::Keep { used: self.head_len, surplus: Vec::new() };
+        }
+        Box::pin(self.drain()).await
+    }
+
+    /// Reads and drops the body, so that the next request can be found behind it (row A11).
+    async fn drain(&self) -> After {
+        let connection = self.connection;
+        let mut source = self.source();
+        let mut first = self.bytes[self.head_len..].to_vec();
+        let Ok(piece) = source.decode(&mut first) else { return After::Close };
+        if piece.finished {
+            return After::Keep { used: self.head_len + piece.used, surplus: Vec::new() };
+        }
+        let meter = Meter::new(&connection.deadlines);
+        let work = async { Ok(drain(connection, &mut source, &meter).await) };
+        match connection.deadlines.limit(&connection.stream, work).await {
+            Ok(Some(surplus)) => After::Keep { used: self.bytes.len(), surplus },
+            _ => After::Close,
+        }
+    }
+}
+
+/// Reads a body to its end, at most [`DRAIN_LIMIT`] bytes of it. `None` if it did not end in time or in order.
+async fn drain(connection: &Downstream, source: &mut Source, meter: &Meter<'_>) -> Option<Vec<u8>> {
+    let mut buffer = connection.shared.buffers.small();
+    let mut left = DRAIN_LIMIT;
+    let surplus = loop {
+        let limit = match source {
+            Source::Length(rest) => usize::try_from(*rest).unwrap_or(usize::MAX).min(buffer.len()),
+            _ => buffer.len(),
+        };
+        let read = std::future::poll_fn(|context| connection.stream.poll_read(context, &mut buffer[..limit])).await;
+        let count = match read {
+            Ok(count) if count > 0 && count as u64 <= left => count,
+            _ => break None,
+        };
+        left -= count as u64;
+        crate::relay::Progress::moved(meter, count);
+        match source.decode(&mut buffer[..count]) {
+            Ok(piece) if piece.finished => break Some(buffer[piece.used..count].to_vec()),
+            Ok(_) => {}
+            Err(_) => break None,
+        }
+    };
+    connection.shared.buffers.put(buffer);
+    surplus
+}

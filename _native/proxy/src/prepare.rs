@@ -1,0 +1,119 @@
+//! The request as it goes upstream: built once, sent as often as an attempt needs it.
+
+use sluice_http1::{Framing, Method, Underscores};
+use sluice_snapshot::{Choice, Forward, HostRewrite, Route};
+
+use crate::relay::{RelayError, Sink, Source, append};
+use crate::request::{Request, joined};
+use crate::request_head::{BodyHeader, UpstreamHead};
+
+/// The request as it goes upstream, ready to be sent again.
+pub(crate) struct Prepared {
+    /// Head and the part of the body that came with it.
+    pub(crate) out: Vec<u8>,
+    /// The rest of the body.
+    pub(crate) source: Source,
+    pub(crate) sink: Sink,
+    /// Body bytes of the connection's inbox that `out` contains.
+    pub(crate) taken: usize,
+    /// Bytes behind the body that are already in the inbox.
+    pub(crate) complete: bool,
+}
+
+impl Request<'_> {
+    /// RFC 9110 section 9.2.2.
+    pub(crate) fn is_idempotent(&self) -> bool {
+        matches!(self.head.method, Method::Get | Method::Head | Method::Put | Method::Delete | Method::Options)
+    }
+
+    pub(crate) fn allowed_upgrade(&self, route: &Route) -> Option<&[u8]> {
+        let asked = self.head.upgrade.as_ref()?.of(self.bytes);
+        route.upgrades.iter().any(|allowed| asked.eq_ignore_ascii_case(allowed.as_bytes())).then_some(asked)
+    }
+
+    /// Trailers follow the rules of headers: the listener's for underscores, and nothing that the route, a filter or
+    /// the gateway itself decides about.
+    pub(crate) fn trailer_passes(&self, choice: &Choice, name: &[u8]) -> bool {
+        let filtered = self.filtered.borrow();
+        let named = |other: &str| name.eq_ignore_ascii_case(other.as_bytes());
+        let aliased = name.contains(&b'_') && self.compiled.options.normalize.underscores != Underscores::Allow;
+        let decided = choice.request_headers.removes(name)
+            || choice.request_headers.additions().any(|added| name.eq_ignore_ascii_case(added.name()))
+            || filtered.remove.iter().any(|other| named(other))
+            || filtered.set.iter().any(|(other, _)| named(other));
+        !aliased && !decided && self.client.forwards(name)
+    }
+
+    pub(crate) fn prepare(
+        &self,
+        choice: &Choice,
+        forward: &Forward,
+        target: &[u8],
+        upgrade: Option<&[u8]>,
+    ) -> Result<Prepared, RelayError> {
+        let shared = &self.connection.shared;
+        let options = &self.compiled.options;
+        let headers = self.view();
+        let original = self.head.path(self.bytes);
+        let changed = (original != target).then_some(original);
+        let full = joined(target, self.head.query(self.bytes));
+        let facts = self.facts(&full, changed, &headers);
+        let cluster_host = self.compiled.cluster(forward.cluster).and_then(|cluster| cluster.host_name());
+        let host: &[u8] = match &forward.host_rewrite {
+            HostRewrite::Keep => self.authority(),
+            HostRewrite::Literal(host) => host,
+            HostRewrite::Upstream => cluster_host.map_or(self.authority(), str::as_bytes),
+        };
+        let filtered = self.filtered.borrow();
+        let head = UpstreamHead {
+            head: self.head,
+            bytes: self.bytes,
+            head_len: self.head_len,
+            path: target,
+            original_path: changed,
+            host,
+            client: &self.client,
+            peer: self.connection.peer.ip(),
+            append_peer: options.trust.use_remote_address,
+            request_id: &self.request_id,
+            timeout_ms: forward.timeout.map_or(0, |timeout| u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX)),
+            suppress_envoy: options.suppress_envoy_headers,
+            body: match self.head.framing {
+                Framing::None => BodyHeader::None,
+                Framing::Length(length) => BodyHeader::Length(length),
+                Framing::Chunked => BodyHeader::Chunked,
+            },
+            upgrade,
+            edits: &choice.request_headers,
+            edit_facts: &facts,
+            filter_remove: &filtered.remove,
+            filter_set: &filtered.set,
+        };
+        let mut out = shared.scratch.out();
+        head.write(&mut out);
+        let mut source = self.source();
+        let sink = if self.head.framing == Framing::Chunked { Sink::Chunked } else { Sink::Identity };
+        let present = self.bytes.get(self.head_len..).unwrap_or_default();
+        let (taken, complete) = match &mut source {
+            Source::Empty => (0, true),
+            Source::Length(left) => {
+                let taken = usize::try_from(*left).unwrap_or(usize::MAX).min(present.len());
+                out.extend_from_slice(&present[..taken]);
+                *left -= taken as u64;
+                (taken, *left == 0)
+            }
+            _ => {
+                let mut first = present.to_vec();
+                let piece = source.decode(&mut first)?;
+                append(sink, &first[..piece.data], &mut out);
+                if piece.finished {
+                    source.write_end(&|name| self.trailer_passes(choice, name), &mut out);
+                    source = Source::Empty;
+                }
+                (piece.used, piece.finished)
+            }
+        };
+        self.record.received.set(taken as u64);
+        Ok(Prepared { out, source, sink, taken, complete })
+    }
+}
