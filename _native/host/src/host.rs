@@ -7,7 +7,7 @@ use std::os::fd::{AsRawFd, RawFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::Waker;
+use std::task::{Context, Waker};
 
 use mio::event::Source;
 use mio::unix::SourceFd;
@@ -26,6 +26,10 @@ const TIMER: Token = Token(usize::MAX - 2);
 const EVENTS: usize = 1024;
 /// Fewer events than this and polling again costs more than it finds (measured: -2 % at one connection).
 const REPOLL_EVENTS: usize = 4;
+
+/// Reads and writes of one task before others get their turn: at 64 KiB each some 2 MiB, about a millisecond. A task
+/// whose peers are always ready would otherwise never wait, and keep the worker to itself.
+const OPERATIONS: u32 = 64;
 
 /// Why a host could not be made or a socket not be registered.
 #[derive(Debug, thiserror::Error)]
@@ -83,6 +87,8 @@ struct Inner {
     wall_ns: Cell<u64>,
     woken: RefCell<Vec<Waker>>,
     budget: TurnBudget,
+    /// Reads and writes the running task may still do.
+    operations: Cell<u32>,
 }
 
 /// A handle to the runtime; clones share it.
@@ -115,6 +121,7 @@ impl Host {
             wall_ns: Cell::new(wall_ns),
             woken: RefCell::new(Vec::with_capacity(EVENTS)),
             budget,
+            operations: Cell::new(OPERATIONS),
         })))
     }
 
@@ -199,6 +206,8 @@ impl Host {
     /// Drops every task and timer. The host can still be turned but has nothing to do.
     pub fn close(&self) {
         drop(self.0.tasks.take_all());
+        // A task that another thread woke waits in the queue of that thread's wake-ups.
+        self.0.queue.collect_remote();
         while !self.0.queue.is_empty() {
             self.run_tasks(self.read_clock(), &mut TurnReport::default());
         }
@@ -257,23 +266,48 @@ impl Host {
     }
 
     fn run_tasks(&self, start: u64, report: &mut TurnReport) {
+        let mut work = 0;
         while let Some(runnable) = self.0.queue.pop() {
             report.tasks += 1;
+            self.0.operations.set(OPERATIONS);
             // A panic costs the one task: async-task has already marked it closed, and its future is dropped.
             if catch_unwind(AssertUnwindSafe(|| runnable.run())).is_err() {
                 report.panics += 1;
             }
-            if report.tasks.is_multiple_of(64)
-                && self.0.clock.monotonic_ns().saturating_sub(start) >= self.0.budget.time_ns
-            {
+            let left = self.0.operations.get();
+            if left == 0 {
+                // It queued itself again. Sockets that became ready meanwhile go first.
                 break;
             }
+            work += 1 + OPERATIONS - left;
+            if work >= OPERATIONS {
+                work = 0;
+                if self.0.clock.monotonic_ns().saturating_sub(start) >= self.0.budget.time_ns {
+                    break;
+                }
+            }
         }
+        self.0.operations.set(OPERATIONS);
+    }
+
+    /// Takes one read or write from the budget of the running task. False if there is none left: then the task is
+    /// queued again and must return.
+    pub(crate) fn take_operation(&self, context: &Context<'_>) -> bool {
+        let left = self.0.operations.get();
+        if left == 0 {
+            context.waker().wake_by_ref();
+            return false;
+        }
+        self.0.operations.set(left - 1);
+        true
     }
 
     fn arm(&self) {
         let earliest = self.0.wheel.borrow().earliest_ns().unwrap_or(0);
-        if earliest != self.0.armed_ns.get() && self.0.timer.arm(earliest).is_ok() {
+        // A deadline that passed within this turn may have used up its event before the clock showed it: arming for
+        // the past makes the descriptor readable again.
+        let passed = earliest != 0 && earliest <= self.now_ns();
+        if (earliest != self.0.armed_ns.get() || passed) && self.0.timer.arm(earliest).is_ok() {
             self.0.armed_ns.set(earliest);
         }
     }

@@ -52,10 +52,16 @@ impl TcpIo {
         std::future::poll_fn(|context| self.poll_connected(context)).await
     }
 
+    /// Ready when the socket is and the task may go on, see `Host::take_operation`.
+    fn poll_ready(&self, flag: u8, context: &Context<'_>) -> Poll<()> {
+        ready!(self.ready.poll(flag, context));
+        if self.host.take_operation(context) { Poll::Ready(()) } else { Poll::Pending }
+    }
+
     /// Reads what is there. `Ok(0)` is the end of the stream.
     pub fn poll_read(&self, context: &Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
         loop {
-            ready!(self.ready.poll(READABLE, context));
+            ready!(self.poll_ready(READABLE, context));
             match (&self.stream).read(buffer) {
                 Ok(count) => {
                     if count < buffer.len() {
@@ -94,7 +100,7 @@ impl TcpIo {
         mut write: impl FnMut(&TcpStream) -> io::Result<usize>,
     ) -> Poll<io::Result<usize>> {
         loop {
-            ready!(self.ready.poll(WRITABLE, context));
+            ready!(self.poll_ready(WRITABLE, context));
             match write(&self.stream) {
                 Ok(count) => {
                     if count < length {

@@ -12,6 +12,12 @@ use crate::host::Host;
 
 /// Length of a tick: 2^23 ns, about 8.4 ms. Timeouts are milliseconds to hours; a finer grain only costs wake-ups.
 const TICK_SHIFT: u32 = 23;
+/// An entry lies at most this many ticks ahead (2^13, about 69 s), however far its deadline is: a timer that was moved
+/// or dropped leaves its entry behind, and what an hour of closed connections left behind would not be little.
+const REACH: u64 = 1 << 13;
+/// Entries at the end of the reach share ticks that are a multiple of this (2^7, about 1 s), so that many idle timers
+/// do not make many wake-ups.
+const COARSE: u64 = 1 << 7;
 
 #[derive(Default)]
 struct State {
@@ -28,8 +34,14 @@ pub(crate) struct Wheel {
     slots: BTreeMap<u64, Vec<Rc<State>>>,
 }
 
+/// Where the entry of a deadline goes, both in ticks.
+fn entry_of(deadline: u64, now: u64) -> u64 {
+    if deadline <= now.saturating_add(REACH) { deadline } else { (now + REACH) / COARSE * COARSE }
+}
+
 impl Wheel {
-    fn insert(&mut self, state: &Rc<State>, tick: u64) {
+    fn insert(&mut self, state: &Rc<State>, deadline: u64, now: u64) {
+        let tick = entry_of(deadline, now);
         state.scheduled.set(tick);
         self.slots.entry(tick).or_default().push(Rc::clone(state));
     }
@@ -54,7 +66,7 @@ impl Wheel {
                 state.scheduled.set(0);
                 match state.deadline.get() {
                     0 => {}
-                    later if later > now => self.insert(&state, later),
+                    later if later > now => self.insert(&state, later, now),
                     _ => woken.extend(state.waker.borrow_mut().take()),
                 }
             }
@@ -62,6 +74,9 @@ impl Wheel {
     }
 
     pub(crate) fn clear(&mut self) {
+        for state in self.slots.values().flatten() {
+            state.scheduled.set(0);
+        }
         self.slots.clear();
     }
 }
@@ -84,7 +99,7 @@ impl Timer {
         self.state.deadline.set(tick);
         let scheduled = self.state.scheduled.get();
         if scheduled == 0 || tick < scheduled {
-            self.host.wheel().borrow_mut().insert(&self.state, tick);
+            self.host.wheel().borrow_mut().insert(&self.state, tick, self.host.now_ns() >> TICK_SHIFT);
         }
     }
 
