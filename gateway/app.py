@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import signal
 import traceback
@@ -227,6 +228,10 @@ async def serve(settings: Settings, announce: Callable[[Gateway], None]) -> int:
         log.write(facts)
         if facts.ready and waiting:
             waiting.pop()(gateway)
+            # What the first configuration left behind lives as long as the process: a full collection over it would
+            # cost hundreds of milliseconds in the middle of a later change.
+            gc.collect()
+            gc.freeze()
 
     def signalled(number: int) -> None:
         signals.append(number)

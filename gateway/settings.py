@@ -88,9 +88,10 @@ class WorkerSettings:
 class ReloadSettings:
     """How changes of the source become snapshots."""
 
-    debounce: float = 0.05
-    """Seconds of silence after a change before translating: an editor or a symlink swap makes several events."""
-    max_delay: float = 0.5
+    debounce: float = 0.005
+    """Seconds of silence after a change before translating: an editor or a symlink swap makes several events. Short,
+    because changes that arrive during a translation are taken together by the next one anyway."""
+    max_delay: float = 0.2
     """Longest time a stream of changes can put off a translation."""
 
 

@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
     from watchfiles import Change
 
-QUIET_MS = 50
+QUIET_MS = 10
 """Changes are reported once nothing has happened for this long, so that a writer can finish."""
 
-MAX_WAIT_MS = 500
+MAX_WAIT_MS = 200
 """A writer that never stops delays the report by this much at most."""
 
 RESCAN_S = 5.0
