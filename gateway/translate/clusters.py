@@ -13,7 +13,7 @@ from gateway import ir
 from gateway.diagnostics import Collector
 from gateway.resources import EndpointSlice, Secret, Service, TLSContext
 from gateway.translate.certificates import secret_place
-from gateway.translate.discovery import discover
+from gateway.translate.discovery import discover, has_address
 from gateway.translate.services import service_key
 from gateway.translate.tlssettings import find_context
 from gateway.translate.upstreamtls import upstream_tls
@@ -118,7 +118,7 @@ class ClusterTable:
         key = service_key(spec.host)
         if key is not None:
             service = self._resources.get(Service, *key)
-            if spec.endpoints:
+            if spec.endpoints or not has_address(service):
                 slices = self._slices_of(key)
         context: TLSContext | None = None
         secrets: tuple[Secret | None, ...] = (None, None)
@@ -148,7 +148,7 @@ class ClusterTable:
             spec.host,
             spec.port,
             service=service if isinstance(service, Service) else None,
-            slices=[item for item in slices if isinstance(item, EndpointSlice)] if spec.endpoints else None,
+            slices=[item for item in slices if isinstance(item, EndpointSlice)] if spec.endpoints or slices else None,
             ipv4=spec.ipv4,
             ipv6=spec.ipv6,
             found=found,

@@ -42,7 +42,7 @@ def discover(
     ipv6: bool,
     found: Collector,
 ) -> Target:
-    """Find the target of ``host:port``. ``slices`` is ``None`` when the address of the Service is wanted."""
+    """Find the target of ``host:port``. ``slices`` is ``None`` when the Service's address or its name is wanted."""
     if is_ip(host):
         return Target(endpoints=(ir.Endpoint(host, port),)) if isinstance(port, int) else Target()
     declared = _service_port(service, port)
@@ -69,11 +69,14 @@ def _service_port(service: Service | None, port: int | str) -> ServicePort | Non
     return next((item for item in service.spec.ports if port in (item.port, item.name)), None)
 
 
+def has_address(service: Service | None) -> bool:
+    """Whether the Service has a cluster address. Headless ones, and manifests that never were in a cluster, have none:
+    their EndpointSlices, if there are any, say more than a name that may not resolve."""
+    return service is not None and service.spec.cluster_ip not in ("", _HEADLESS)
+
+
 def _address(service: Service | None) -> str | None:
-    """The cluster address; none for headless Services, whose name resolves to the pods."""
-    if service is None or service.spec.cluster_ip in ("", _HEADLESS):
-        return None
-    return service.spec.cluster_ip
+    return service.spec.cluster_ip if service is not None and has_address(service) else None
 
 
 def _endpoints(
