@@ -113,14 +113,14 @@ class Run:
     def many_routes(self) -> None:
         for count, hosts in ((FEW_ROUTES, 1), (MANY_ROUTES, MANY_HOSTS)):
             site = Site(f"routes-{count}", routes(count, hosts), self.backend.port)
-            script = wrk.script_for_routes(site.routes, self.folder / f"routes-{count}.lua")
+            script = wrk.script_for_routes(site.routes, MANY_ROUTES, self.folder / f"routes-{count}.lua")
             self.measure(site, [Scenario(f"{count:,} routes, 64 connections", 64, "/", script)])
 
     def changed_routes(self) -> None:
         if Sluice not in self.plan.proxies:
             return
         site = Site("changes", routes(MANY_ROUTES, MANY_HOSTS), self.backend.port)
-        script = wrk.script_for_routes(site.routes[:-1], self.folder / "changes.lua")
+        script = wrk.script_for_routes(site.routes[:-1], MANY_ROUTES - 1, self.folder / "changes.lua")
         proxy = Sluice(site, self.folder, self.plan.proxy_core)
         try:
             proxy.ready()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import subprocess
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
     from pathlib import Path
 
     from benchmarks.load.site import Route
@@ -59,9 +60,16 @@ def parse(text: str) -> Result:
     )
 
 
-def script_for_routes(routes: Iterable[Route], file: Path) -> Path:
-    """Every route in turn, in an order without locality (a stride that is coprime with any round number)."""
-    lines = [f'  {{ "{route.host}", "{route.prefix}" }},' for route in routes]
+def script_for_routes(routes: Sequence[Route], targets: int, file: Path) -> Path:
+    """Every route in turn, in an order without locality (a stride that is coprime with any round number).
+
+    ``targets`` different URLs are asked for, however few routes there are: what the generator and the caches of the
+    machine do for them is then the same, and a difference is the routing's.
+    """
+    lines = [
+        f'  {{ "{route.host}", "{route.prefix}{number:05}" }},'
+        for number, route in enumerate(itertools.islice(itertools.cycle(routes), targets))
+    ]
     file.write_text(
         "local routes = {\n"
         + "\n".join(lines)

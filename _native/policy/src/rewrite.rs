@@ -6,6 +6,7 @@
 //! because `//x` is another resource for most backends and an authority for some.
 
 use regex::bytes::{Regex, RegexBuilder};
+use smallvec::SmallVec;
 use thiserror::Error;
 
 /// Greatest size of a compiled pattern in bytes.
@@ -31,15 +32,18 @@ pub enum RewriteError {
     Value(String),
 }
 
+/// A literal part of a path. Most are short (`/`), and then lie beside what uses them.
+pub type Text = SmallVec<[u8; 16]>;
+
 /// A compiled rewrite.
 #[derive(Debug, Clone)]
 pub enum PathRewrite {
     /// The matched prefix becomes this.
-    Prefix(Box<[u8]>),
+    Prefix(Text),
     /// The whole path becomes this.
-    Full(Box<[u8]>),
+    Full(Text),
     /// Every match of the pattern becomes the substitution.
-    Regex(RegexRewrite),
+    Regex(Box<RegexRewrite>),
 }
 
 /// A pattern and its parsed substitution.
@@ -83,7 +87,7 @@ impl PathRewrite {
                 return Err(wrong());
             }
         }
-        Ok(Self::Regex(RegexRewrite { pattern, substitution: parts }))
+        Ok(Self::Regex(Box::new(RegexRewrite { pattern, substitution: parts })))
     }
 
     /// Append the new path to `out`. `path` is normalised and without query, `matched` the length of the prefix that the
@@ -169,9 +173,9 @@ fn parse(substitution: &str, groups: usize) -> Option<Vec<Part>> {
     Some(parts)
 }
 
-fn checked(value: &str) -> Result<Box<[u8]>, RewriteError> {
+fn checked(value: &str) -> Result<Text, RewriteError> {
     if value.bytes().all(is_path_byte) {
-        Ok(value.as_bytes().into())
+        Ok(Text::from_slice(value.as_bytes()))
     } else {
         Err(RewriteError::Value(value.to_owned()))
     }

@@ -144,7 +144,7 @@ impl Explained<'_> {
     }
 
     fn matched(&self, virtual_host: &VirtualHost, route: &Route, choice: &Choice, client: &ClientInfo) -> Value {
-        let rank = virtual_host.routes.iter().position(|other| std::ptr::eq(&raw const **other, route));
+        let rank = virtual_host.routes.iter().position(|other| std::ptr::eq(other, route));
         let insecure = match virtual_host.insecure_action {
             InsecureAction::Route => "route",
             InsecureAction::Redirect => "redirect",

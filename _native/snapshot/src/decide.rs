@@ -28,7 +28,7 @@ pub enum Selection<'c> {
         /// The virtual host of the route.
         host: &'c Arc<VirtualHost>,
         /// The route.
-        route: &'c Arc<Route>,
+        route: &'c Route,
         /// What of the route is to be done.
         choice: &'c Choice,
     },

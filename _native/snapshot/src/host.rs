@@ -26,7 +26,7 @@ pub struct VirtualHost {
     /// Gives indices into `routes`.
     pub table: RouteTable,
     /// In rank order.
-    pub routes: Box<[Arc<Route>]>,
+    pub routes: Box<[Route]>,
     /// Some route is served over cleartext in any case; otherwise the table need not be asked for an insecure request.
     pub has_exempt: bool,
     /// Row in shared memory.
@@ -54,7 +54,7 @@ impl VirtualHost {
         let mut routes = Vec::with_capacity(host.routes.len());
         for (index, route) in host.routes.drain(..).enumerate() {
             matchers.push(matching::route(route.matcher.clone()));
-            routes.push(Arc::new(Route::compile(index, route, ids, findings)));
+            routes.push(Route::compile(index, route, ids, findings));
         }
         let (table, errors) = RouteTable::compile(&matchers);
         for error in errors {
@@ -75,6 +75,6 @@ impl VirtualHost {
 
     /// Numbers of all clusters the routes refer to.
     pub(crate) fn clusters(&self) -> impl Iterator<Item = ClusterId> {
-        self.routes.iter().flat_map(|route| route.clusters())
+        self.routes.iter().flat_map(Route::clusters)
     }
 }

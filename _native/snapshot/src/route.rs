@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use sluice_policy::{Cors, HeaderEdits, PathRewrite};
+use smallvec::{SmallVec, smallvec};
 
 use crate::action::{self, Action, DirectResponse, Forward, HostRewrite};
 use crate::error::Findings;
@@ -19,21 +20,22 @@ pub struct PathInfo {
     pub value: Box<str>,
 }
 
-/// One entry of a virtual host.
+/// One entry of a virtual host. Requests jump between thousands of these, so what most of them read lies together and
+/// what few need lies behind a pointer.
 #[derive(Debug)]
 pub struct Route {
     /// Unique in its virtual host.
     pub name: Arc<str>,
     /// Where it was declared.
-    pub origin: Origin,
+    pub origin: Box<Origin>,
     /// The path comparison.
     pub path: PathInfo,
     /// Canary group, never empty; [`Choice::cumulative`] ascends. What is missing to 100 falls through to the next route.
-    pub choices: Box<[Choice]>,
+    pub choices: SmallVec<[Choice; 1]>,
     /// Mirrors.
     pub shadows: Box<[Shadow]>,
     /// Cross-origin policy.
-    pub cors: Option<Cors>,
+    pub cors: Option<Box<Cors>>,
     /// Rate limits.
     pub limits: Box<[RouteLimit]>,
     /// Allowed `Upgrade` protocols, lower case.
@@ -46,7 +48,7 @@ pub struct Route {
     pub insecure_exempt: bool,
     /// Why the route must answer 500 instead of doing half of what it was told; `None` for a sound route. For logs,
     /// not for clients.
-    pub broken: Option<String>,
+    pub broken: Option<Box<str>>,
 }
 
 /// One member of a canary group.
@@ -57,7 +59,7 @@ pub struct Choice {
     /// Sum of the shares up to and including this one.
     pub cumulative: f64,
     /// Where it was declared.
-    pub origin: Origin,
+    pub origin: Box<Origin>,
     /// What it does.
     pub action: Action,
     /// Edits towards the upstream.
@@ -116,17 +118,17 @@ impl Route {
         }
         Self {
             name: Arc::from(route.name),
-            origin: route.origin,
+            origin: Box::new(route.origin),
             path: PathInfo { kind: route.matcher.path.kind, value: route.matcher.path.value.into_boxed_str() },
             choices,
             shadows: shadows.into_boxed_slice(),
-            cors,
+            cors: cors.map(Box::new),
             limits: limits.into_boxed_slice(),
             upgrades: route.upgrades.iter().map(|name| name.to_ascii_lowercase().into_boxed_str()).collect(),
             bypass_auth: route.bypass_auth,
             filters: route.filters.into_iter().map(String::into_boxed_str).collect(),
             insecure_exempt: route.insecure_exempt,
-            broken: parts.broken,
+            broken: parts.broken.map(String::into_boxed_str),
         }
     }
 
@@ -170,8 +172,8 @@ impl Shadow {
     }
 }
 
-fn choices(models: Vec<model::Choice>, origin: &Origin, ids: &mut Ids, parts: &mut Parts<'_>) -> Box<[Choice]> {
-    let mut choices = Vec::with_capacity(models.len());
+fn choices(models: Vec<model::Choice>, origin: &Origin, ids: &mut Ids, parts: &mut Parts<'_>) -> SmallVec<[Choice; 1]> {
+    let mut choices = SmallVec::with_capacity(models.len());
     let mut cumulative = 0.0;
     for (n, model) in models.into_iter().enumerate() {
         let at = format!("choices[{n}]");
@@ -186,7 +188,7 @@ fn choices(models: Vec<model::Choice>, origin: &Origin, ids: &mut Ids, parts: &m
         choices.push(Choice {
             weight,
             cumulative,
-            origin: model.origin,
+            origin: Box::new(model.origin),
             action: action.unwrap_or_else(|| Action::Direct(DirectResponse::failure())),
             request_headers: request.unwrap_or_default(),
             response_headers: response.unwrap_or_default(),
@@ -194,16 +196,16 @@ fn choices(models: Vec<model::Choice>, origin: &Origin, ids: &mut Ids, parts: &m
     }
     if choices.is_empty() {
         parts.keep::<()>("choices", Err("a route needs at least one choice".to_owned()));
-        choices.push(Choice {
+        choices = smallvec![Choice {
             weight: 100.0,
             cumulative: 100.0,
-            origin: origin.clone(),
+            origin: Box::new(origin.clone()),
             action: Action::Direct(DirectResponse::failure()),
             request_headers: HeaderEdits::default(),
             response_headers: HeaderEdits::default(),
-        });
+        }];
     }
-    choices.into_boxed_slice()
+    choices
 }
 
 fn action_of(
