@@ -106,6 +106,8 @@ reasons! {
     TooManyConnectionOptions = "too_many_connection_options", 400;
     /// The status line of a response is malformed (RFC 9112 4).
     InvalidStatusLine = "invalid_status_line", 502;
+    /// A client of HTTP/2 opened streams only to cancel them (CVE-2023-44487); its connection was closed.
+    StreamResets = "stream_resets", 400;
 }
 
 impl fmt::Display for RejectReason {

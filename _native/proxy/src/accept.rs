@@ -15,9 +15,12 @@ use sluice_snapshot::tls::ListenerTls;
 use tokio_rustls::LazyConfigAcceptor;
 
 use crate::buffers::Inbox;
+use crate::client::Client;
 use crate::deadline::Deadlines;
-use crate::downstream::Downstream;
+use crate::downstream::{Downstream, Open};
+use crate::http2;
 use crate::proxy_protocol;
+use crate::session::Session;
 use crate::shared::Shared;
 use crate::stream::Stream;
 
@@ -131,20 +134,21 @@ struct Fresh {
 }
 
 impl Fresh {
-    fn serve(self, stream: Stream, termination: Option<usize>, inbox: Inbox) -> impl Future<Output = ()> {
+    fn downstream(self, stream: Stream, termination: Option<usize>) -> Downstream {
         let deadlines = Deadlines::new(&self.shared.host);
         Downstream {
             shared: self.shared,
-            stream,
+            client: Client::Http1(stream),
             peer: self.peer,
             listener: self.name,
             slot: self.slot,
             termination,
             deadlines,
-            inbox: RefCell::new(inbox),
-            served: Cell::new(0),
         }
-        .serve()
+    }
+
+    fn serve(self, stream: Stream, termination: Option<usize>, inbox: Inbox) -> impl Future<Output = ()> {
+        Session::new(self.downstream(stream, termination), inbox).serve()
     }
 }
 
@@ -167,6 +171,10 @@ async fn prologue(mut fresh: Fresh, tcp: TcpIo, tls: Option<Arc<ListenerTls>>, e
         return fresh.serve(Stream::Plain(tcp), None, inbox).await;
     };
     match Box::pin(handshake(&shared, &tls, tcp, early)).await {
+        Some((stream, termination)) if stream.negotiated() == Some(b"h2") => {
+            let open = Open::new(&shared, fresh.slot);
+            Box::pin(http2::server::take_over(fresh.downstream(stream, termination), Vec::new(), open)).await;
+        }
         Some((stream, termination)) => fresh.serve(stream, termination, Inbox::default()).await,
         None => shared.count(Global::TlsFailures, 1),
     }

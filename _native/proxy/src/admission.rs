@@ -79,7 +79,7 @@ impl Request<'_> {
         };
         self.connection.deadlines.uploaded(crate::UPCALL_TIMEOUT_NS, 0);
         let work = async { Ok(shared.upcalls.call(upcall).await) };
-        match self.connection.deadlines.limit(&self.connection.stream, work).await {
+        match self.connection.deadlines.limit(&self.connection.client, work).await {
             Ok(UpcallAnswer::Continue { add, remove }) => {
                 let mut edits = self.filtered.borrow_mut();
                 edits.set.extend(add);

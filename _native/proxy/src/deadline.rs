@@ -7,9 +7,9 @@ use std::task::Poll;
 
 use sluice_host::{Host, Timer};
 
+use crate::client::Client;
 use crate::error::ProxyError;
 use crate::relay::Progress;
-use crate::stream::Stream;
 
 /// The deadlines that apply at this moment, as monotonic nanoseconds; 0 means none.
 pub(crate) struct Deadlines {
@@ -65,6 +65,12 @@ impl Deadlines {
         self.set_idle(idle_ns);
     }
 
+    /// Another attempt of a complete request: its timeout goes on, its idle time starts again.
+    pub(crate) fn resumed(&self, idle_ns: u64) {
+        self.uploading.set(false);
+        self.set_idle(idle_ns);
+    }
+
     /// No limit on the whole any more (a tunnel), only on pauses.
     pub(crate) fn tunnel(&self, idle_ns: u64) {
         self.request_ns.set(0);
@@ -105,7 +111,7 @@ impl Deadlines {
     /// Runs `work` until it ends, a deadline passes, or the client is gone for good.
     pub(crate) async fn limit<R>(
         &self,
-        client: &Stream,
+        client: &Client,
         work: impl Future<Output = Result<R, ProxyError>>,
     ) -> Result<R, ProxyError> {
         let mut work = pin!(work);
@@ -113,10 +119,9 @@ impl Deadlines {
             if let Poll::Ready(done) = work.as_mut().poll(context) {
                 return Poll::Ready(done);
             }
-            if client.is_hung_up() {
+            if client.poll_gone(context) {
                 return Poll::Ready(Err(ProxyError::ClientGone));
             }
-            client.watch_peer(context);
             if self.timer.poll_expired(context).is_ready() {
                 return Poll::Ready(Err(self.cause()));
             }

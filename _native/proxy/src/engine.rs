@@ -15,7 +15,7 @@ use crate::log_writer::LogWriter;
 use crate::memory::SharedWords;
 use crate::shared::Shared;
 use crate::upcall::{Upcall, UpcallAnswer};
-use crate::upstream::key_of;
+use crate::upstream::{idle_ns, key_of};
 
 /// How often idle upstream connections are looked over, in nanoseconds.
 const SWEEP_NS: u64 = 1_000_000_000;
@@ -199,8 +199,9 @@ impl Drop for Engine {
 fn sweep(shared: &Shared) {
     let now = shared.host.now_ns();
     let compiled = shared.compiled();
-    let current: ahash::AHashSet<_> = compiled.clusters().map(|cluster| key_of(cluster)).collect();
-    shared.pools.sweep(now, |key| current.contains(&key));
+    let current: ahash::AHashMap<_, _> =
+        compiled.clusters().map(|cluster| (key_of(cluster), idle_ns(cluster))).collect();
+    shared.pools.sweep(now, |key| current.get(&key).copied());
     shared.resolver.sweep(now);
     if let Some(log) = &shared.log {
         log.flush_if_old(now);

@@ -50,6 +50,15 @@ pub enum ProxyError {
         /// The connection had served a request before, and no byte of an answer had come.
         reused: bool,
     },
+    /// The upstream says that it did not process the request.
+    #[error("the upstream refused the request before it processed it")]
+    UpstreamRefused,
+    /// The upstream broke the request off.
+    #[error("the upstream reset the request: {0}")]
+    UpstreamReset(h2::Reason),
+    /// The request cannot be said in the protocol of the upstream.
+    #[error("the request cannot be sent over HTTP/2")]
+    Untranslatable,
     /// The upstream's answer is not HTTP as we accept it.
     #[error("the upstream's answer is malformed: {0}")]
     UpstreamProtocol(&'static str),
@@ -74,7 +83,7 @@ impl ProxyError {
     /// Who caused it.
     pub fn side(&self) -> Side {
         match self {
-            Self::BodyTimeout | Self::BodyProtocol(_) | Self::ClientGone => Side::Downstream,
+            Self::BodyTimeout | Self::BodyProtocol(_) | Self::Untranslatable | Self::ClientGone => Side::Downstream,
             _ => Side::Upstream,
         }
     }
@@ -82,7 +91,7 @@ impl ProxyError {
     /// Whether the request may be sent again.
     pub fn retry(&self) -> Retry {
         match self {
-            Self::Connect(_) | Self::ConnectTimeout | Self::UpstreamTls(_) => Retry::Unsent,
+            Self::Connect(_) | Self::ConnectTimeout | Self::UpstreamTls(_) | Self::UpstreamRefused => Retry::Unsent,
             Self::UpstreamClosed { reused: true, .. } => Retry::ReusedConnection,
             _ => Retry::No,
         }
@@ -94,11 +103,12 @@ impl ProxyError {
             Self::NoEndpoint | Self::Resolve(_) => (503, "UH"),
             Self::Connect(_) | Self::ConnectTimeout | Self::UpstreamTls(_) => (503, "UF"),
             Self::UpstreamClosed { .. } => (503, "UC"),
+            Self::UpstreamRefused | Self::UpstreamReset(_) => (503, "UR"),
             Self::UpstreamProtocol(_) => (502, "UPE"),
             Self::Timeout => (504, "UT"),
             Self::IdleTimeout => (504, "SI"),
             Self::BodyTimeout => (408, "DI"),
-            Self::BodyProtocol(_) => (400, "DPE"),
+            Self::BodyProtocol(_) | Self::Untranslatable => (400, "DPE"),
             Self::ClientGone => (499, "DC"),
         }
     }
@@ -110,10 +120,12 @@ impl ProxyError {
             Self::Connect(_) | Self::ConnectTimeout => "the upstream could not be reached\n",
             Self::UpstreamTls(_) => "TLS to the upstream failed\n",
             Self::UpstreamClosed { .. } => "the upstream closed the connection before it answered\n",
+            Self::UpstreamRefused | Self::UpstreamReset(_) => "the upstream reset the request\n",
             Self::UpstreamProtocol(_) => "the upstream sent an invalid answer\n",
             Self::Timeout => "upstream request timeout\n",
             Self::IdleTimeout => "stream timeout\n",
             Self::BodyTimeout => "the request body did not arrive in time\n",
+            Self::Untranslatable => "the request cannot be forwarded\n",
             Self::BodyProtocol(_) => "the request body is malformed\n",
             Self::ClientGone => "",
         }
@@ -133,6 +145,8 @@ mod tests {
             (ProxyError::ConnectTimeout, 503, Retry::Unsent, Side::Upstream),
             (closed(true), 503, Retry::ReusedConnection, Side::Upstream),
             (closed(false), 503, Retry::No, Side::Upstream),
+            (ProxyError::UpstreamRefused, 503, Retry::Unsent, Side::Upstream),
+            (ProxyError::UpstreamReset(h2::Reason::CANCEL), 503, Retry::No, Side::Upstream),
             (ProxyError::UpstreamProtocol("x"), 502, Retry::No, Side::Upstream),
             (ProxyError::Timeout, 504, Retry::No, Side::Upstream),
             (ProxyError::BodyTimeout, 408, Retry::No, Side::Downstream),

@@ -1,23 +1,21 @@
 //! Forwarding one request: attempts, the two bodies, the answer.
 
-use std::future::Future;
-use std::pin::Pin;
 use std::time::Duration;
 
+use bytes::Bytes;
+use http::uri::Scheme;
 use sluice_http1::Framing;
 use sluice_policy::stats::Field;
 use sluice_snapshot::{Choice, Forward, Route};
 
 use crate::answer::Answer;
-use crate::deadline::Meter;
 use crate::downstream::After;
 use crate::error::{ProxyError, Retry, Side};
-use crate::pool::Link;
+use crate::http2::head;
 use crate::prepare::Prepared;
-use crate::relay::{RelayError, relay};
 use crate::reply::Reply;
 use crate::request::Request;
-use crate::upstream::{Upstream, acquire};
+use crate::upstream::{Upstream, Wire, acquire};
 
 /// Attempts per request: the first, and one more where that is safe.
 const ATTEMPTS: usize = 2;
@@ -25,12 +23,12 @@ const ATTEMPTS: usize = 2;
 const STREAM_IDLE_NS: u64 = 300_000_000_000;
 
 /// An attempt that ended in an answer, complete or not.
-struct Answered {
+pub(crate) struct Answered {
     after: After,
 }
 
 /// Why an attempt failed, and whether the client has seen anything of it.
-struct Failed {
+pub(crate) struct Failed {
     error: ProxyError,
     started: bool,
 }
@@ -45,20 +43,31 @@ fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
-fn upload_failure(error: RelayError, reused: bool) -> ProxyError {
-    match error {
-        RelayError::Read(_) => ProxyError::ClientGone,
-        RelayError::Framing(reason) => ProxyError::BodyProtocol(reason),
-        RelayError::Write(error) => ProxyError::UpstreamClosed { error, reused },
-    }
-}
-
 fn idle_ns(forward: &Forward) -> u64 {
     forward.idle_timeout.map_or(STREAM_IDLE_NS, nanos)
 }
 
-/// A body on its way; the result is what was read beyond its end.
-type Upload<'u> = Pin<Box<dyn Future<Output = Result<Vec<u8>, RelayError>> + 'u>>;
+/// Sends the head of the request and what is there of its body.
+async fn send_head(wire: &Wire, prepared: &Prepared, encrypted: bool, reused: bool) -> Result<(), ProxyError> {
+    match wire {
+        Wire::Http1(link) => {
+            let sent = link.stream.write_all(&prepared.out).await;
+            sent.map_err(|error| ProxyError::UpstreamClosed { error, reused })
+        }
+        Wire::Http2(lease) => {
+            let scheme = if encrypted { Scheme::HTTPS } else { Scheme::HTTP };
+            let message = head::request(&Bytes::copy_from_slice(&prepared.out), scheme)
+                .map_err(|_| ProxyError::Untranslatable)?;
+            let early = &prepared.early;
+            lease.start(message, prepared.complete && early.is_empty()).await?;
+            if early.is_empty() {
+                return Ok(());
+            }
+            let sent = lease.sender.send(early.clone(), prepared.complete).await;
+            sent.map_err(|error| ProxyError::UpstreamClosed { error, reused: false })
+        }
+    }
+}
 
 impl Request<'_> {
     /// Forwards the request and answers, whatever happens.
@@ -162,102 +171,38 @@ impl Request<'_> {
         self.record.cluster_slot.set(Some(cluster.slot as usize));
         self.record.upstream_start_ns.set(shared.host.now_ns());
         self.record.upstream_status.set(0);
-        if prepared.complete {
-            deadlines.uploaded(timeout_ns, idle_ns);
-        } else {
-            deadlines.start_request(idle_ns, false);
+        match (prepared.complete, fresh) {
+            (true, false) => deadlines.uploaded(timeout_ns, idle_ns),
+            // The request's timeout is for all attempts together.
+            (true, true) => deadlines.resumed(idle_ns),
+            (false, _) => deadlines.start_request(idle_ns, false),
         }
         let acquired = acquire(shared, cluster, avoid, fresh);
-        let mut upstream = deadlines.limit(&connection.stream, acquired).await?;
+        let (upstream, wire) = deadlines.limit(&connection.client, acquired).await?;
         self.record.upstream.set(Some(upstream.address));
-        let Some(link) = upstream.link.take() else { return Err(ProxyError::NoEndpoint.into()) };
-        let stream = &link.stream;
         let reused = upstream.reused;
-        let sent = async {
-            stream.write_all(&prepared.out).await.map_err(|error| ProxyError::UpstreamClosed { error, reused })
-        };
-        deadlines.limit(&connection.stream, sent).await?;
+        let encrypted = cluster.tls.is_some();
+        deadlines.limit(&connection.client, send_head(&wire, prepared, encrypted, reused)).await?;
 
         if prepared.complete {
             let mut answer = Answer::new(self, choice, cors, idle_ns, upgrade);
-            let result = deadlines.limit(&connection.stream, answer.run(stream, reused)).await;
-            return self.settle(&answer, result, link, upstream, prepared.taken, Vec::new());
+            let result = deadlines.limit(&connection.client, answer.run(&wire, reused)).await;
+            return self.settle(&answer, result, wire, &upstream, prepared.taken, Vec::new());
         }
         if self.head.expect_continue {
             // Routing, limits and filters have let the request through: now its body is wanted (row C40).
-            let leave = connection.stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n");
-            let work = async { leave.await.map_err(|_| ProxyError::ClientGone) };
-            deadlines.limit(&connection.stream, work).await?;
+            deadlines.limit(&connection.client, connection.client.send_continue()).await?;
         }
-        Box::pin(self.attempt_with_upload(choice, cors, prepared, upgrade, (timeout_ns, idle_ns), link, upstream)).await
+        let plan = (choice, cors, upgrade);
+        Box::pin(self.attempt_with_upload(plan, prepared, (timeout_ns, idle_ns), wire, upstream)).await
     }
 
-    /// The request body is still arriving while the answer may already come.
-    #[allow(clippy::too_many_arguments)]
-    async fn attempt_with_upload(
-        &self,
-        choice: &Choice,
-        cors: &[u8],
-        prepared: &mut Prepared,
-        upgrade: Option<&[u8]>,
-        (timeout_ns, idle_ns): (u64, u64),
-        link: Link,
-        upstream: Upstream,
-    ) -> Result<Answered, Failed> {
-        let stream = &link.stream;
-        let connection = self.connection;
-        let deadlines = &connection.deadlines;
-        let pool = &connection.shared.buffers;
-        let reused = upstream.reused;
-        let body_idle_ns = self.compiled.options.body_idle_timeout_ns;
-        deadlines.start_request(if idle_ns == 0 { body_idle_ns } else { idle_ns.min(body_idle_ns) }, true);
-        let meter = Meter::new(deadlines);
-        let mut answer = Answer::new(self, choice, cors, idle_ns, upgrade);
-        let mut surplus = None;
-        let sink = prepared.sink;
-        let source = &mut prepared.source;
-        let passes = |name: &[u8]| self.trailer_passes(choice, name);
-        let result = {
-            let mut uploading: Option<Upload<'_>> =
-                Some(Box::pin(relay(pool, &connection.stream, stream, source, (sink, &passes), &meter)));
-            let mut answering = std::pin::pin!(answer.run(stream, reused));
-            let both = std::future::poll_fn(|context| {
-                if let Some(upload) = &mut uploading
-                    && let std::task::Poll::Ready(done) = upload.as_mut().poll(context)
-                {
-                    uploading = None;
-                    match done {
-                        Ok(rest) => {
-                            surplus = Some(rest);
-                            deadlines.uploaded(timeout_ns, idle_ns);
-                        }
-                        // The upstream takes no more of the body; what it says about that is still worth reading.
-                        Err(RelayError::Write(_)) => {}
-                        Err(error) => return std::task::Poll::Ready(Err(upload_failure(error, reused))),
-                    }
-                }
-                answering.as_mut().poll(context)
-            });
-            deadlines.limit(&connection.stream, both).await
-        };
-        self.record.received.set(self.record.received.get() + meter.bytes());
-        let used = prepared.taken;
-        match surplus {
-            Some(surplus) => self.settle(&answer, result, link, upstream, used, surplus),
-            None => {
-                // The answer was complete before the request: neither connection can be used for another one.
-                answer.upload_complete = false;
-                self.settle(&answer, result, link, upstream, used, Vec::new())
-            }
-        }
-    }
-
-    fn settle(
+    pub(crate) fn settle(
         &self,
         answer: &Answer<'_, '_>,
         result: Result<(), ProxyError>,
-        link: Link,
-        mut upstream: Upstream,
+        wire: Wire,
+        upstream: &Upstream,
         taken: usize,
         surplus: Vec<u8>,
     ) -> Result<Answered, Failed> {
@@ -266,8 +211,7 @@ impl Request<'_> {
             return Err(Failed { error, started: answer.started });
         }
         if answer.reusable && answer.upload_complete {
-            upstream.link = Some(link);
-            upstream.keep();
+            upstream.keep(wire);
         }
         let after = if answer.close || !answer.upload_complete {
             if answer.aborted { After::Abort } else { After::Close }

@@ -2,16 +2,19 @@
 
 use sluice_http1::{Framing, Method, Version};
 
+use crate::client::Client;
 use crate::deadline::Meter;
 use crate::downstream::{After, DRAIN_LIMIT, Downstream};
 use crate::relay::Source;
 use crate::reply::Reply;
 use crate::request::Request;
 use crate::response_head::ConnectionForm;
+use crate::stream::Stream;
 
 impl Request<'_> {
     /// How the client's connection goes on after a complete answer.
     pub(crate) fn connection_form(&self, close: bool) -> ConnectionForm {
+        let Client::Http1(_) = self.connection.client else { return ConnectionForm::Open };
         let draining = self.connection.shared.draining.get();
         if close || draining || !self.head.keep_alive {
             ConnectionForm::Close
@@ -55,8 +58,8 @@ impl Request<'_> {
         let mut out = shared.scratch.out();
         reply.write(shared, self.compiled, &mut out);
         connection.deadlines.start_request(self.compiled.options.body_idle_timeout_ns, true);
-        let work = async { connection.stream.write_all(&out).await.map_err(|_| crate::ProxyError::ClientGone) };
-        let written = connection.deadlines.limit(&connection.stream, work).await;
+        let sending = connection.client.send_whole(&out, out.len() - reply.sent_body());
+        let written = connection.deadlines.limit(&connection.client, sending).await;
         self.record.sent.set(reply.sent_body() as u64);
         shared.scratch.put_out(out);
         if written.is_err() {
@@ -65,14 +68,18 @@ impl Request<'_> {
         if form == ConnectionForm::Close {
             return After::Close;
         }
+        let Client::Http1(stream) = &connection.client else {
+            // The end of the stream takes a body with it that nobody wanted.
+            return After::Close;
+        };
         if self.head.framing == Framing::None {
             return After::Keep { used: self.head_len, surplus: Vec::new() };
         }
-        Box::pin(self.drain()).await
+        Box::pin(self.drain(stream)).await
     }
 
     /// Reads and drops the body, so that the next request can be found behind it (row A11).
-    async fn drain(&self) -> After {
+    async fn drain(&self, stream: &Stream) -> After {
         let connection = self.connection;
         let mut source = self.source();
         let mut first = self.bytes[self.head_len..].to_vec();
@@ -81,8 +88,8 @@ impl Request<'_> {
             return After::Keep { used: self.head_len + piece.used, surplus: Vec::new() };
         }
         let meter = Meter::new(&connection.deadlines);
-        let work = async { Ok(drain(connection, &mut source, &meter).await) };
-        match connection.deadlines.limit(&connection.stream, work).await {
+        let work = async { Ok(drain(connection, stream, &mut source, &meter).await) };
+        match connection.deadlines.limit(&connection.client, work).await {
             Ok(Some(surplus)) => After::Keep { used: self.bytes.len(), surplus },
             _ => After::Close,
         }
@@ -90,7 +97,7 @@ impl Request<'_> {
 }
 
 /// Reads a body to its end, at most [`DRAIN_LIMIT`] bytes of it. `None` if it did not end in time or in order.
-async fn drain(connection: &Downstream, source: &mut Source, meter: &Meter<'_>) -> Option<Vec<u8>> {
+async fn drain(connection: &Downstream, stream: &Stream, source: &mut Source, meter: &Meter<'_>) -> Option<Vec<u8>> {
     let mut buffer = connection.shared.buffers.small();
     let mut left = DRAIN_LIMIT;
     let surplus = loop {
@@ -98,7 +105,7 @@ async fn drain(connection: &Downstream, source: &mut Source, meter: &Meter<'_>) 
             Source::Length(rest) => usize::try_from(*rest).unwrap_or(usize::MAX).min(buffer.len()),
             _ => buffer.len(),
         };
-        let read = std::future::poll_fn(|context| connection.stream.poll_read(context, &mut buffer[..limit])).await;
+        let read = std::future::poll_fn(|context| stream.poll_read(context, &mut buffer[..limit])).await;
         let count = match read {
             Ok(count) if count > 0 && count as u64 <= left => count,
             _ => break None,

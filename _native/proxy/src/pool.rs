@@ -9,6 +9,7 @@ use std::rc::Rc;
 
 use sluice_policy::stats::Field;
 
+use crate::http2::upstream::Channels;
 use crate::shared::Shared;
 use crate::stream::Stream;
 
@@ -22,25 +23,36 @@ pub(crate) struct ClusterKey {
     pub(crate) generation: u64,
 }
 
-/// An open connection to an endpoint, counted as long as it lives.
-pub(crate) struct Link {
-    pub(crate) stream: Stream,
-    pub(crate) created_ns: u64,
+/// Counts a connection to an endpoint as long as it lives.
+pub(crate) struct Counted {
     shared: Rc<Shared>,
     slot: usize,
 }
 
+/// An open HTTP/1 connection to an endpoint.
+pub(crate) struct Link {
+    pub(crate) stream: Stream,
+    pub(crate) created_ns: u64,
+    _counted: Counted,
+}
+
 impl Link {
     pub(crate) fn new(shared: &Rc<Shared>, slot: usize, stream: Stream) -> Self {
+        Self { stream, created_ns: shared.host.now_ns(), _counted: Counted::new(shared, slot) }
+    }
+}
+
+impl Counted {
+    pub(crate) fn new(shared: &Rc<Shared>, slot: usize) -> Self {
         if let Some(row) = shared.cluster_row(slot) {
             row.add(Field::Connections, 1);
             row.add(Field::ConnectionsActive, 1);
         }
-        Self { stream, created_ns: shared.host.now_ns(), shared: Rc::clone(shared), slot }
+        Self { shared: Rc::clone(shared), slot }
     }
 }
 
-impl Drop for Link {
+impl Drop for Counted {
     fn drop(&mut self) {
         if let Some(row) = self.shared.cluster_row(self.slot) {
             row.sub(Field::ConnectionsActive, 1);
@@ -66,9 +78,10 @@ struct ClusterState {
     endpoints: Endpoints,
 }
 
-/// The upstream connections of a worker that are not in use.
+/// The upstream connections of a worker: of HTTP/1 those that are not in use.
 #[derive(Default)]
 pub(crate) struct Pools {
+    pub(crate) channels: Channels,
     clusters: RefCell<AHashMap<ClusterKey, ClusterState>>,
 }
 
@@ -120,10 +133,11 @@ impl Pools {
     }
 
     /// Closes connections that the other side closed or that were idle for too long; forgets clusters that are gone.
-    pub(crate) fn sweep(&self, now_ns: u64, is_current: impl Fn(ClusterKey) -> bool) {
+    pub(crate) fn sweep(&self, now_ns: u64, idle_ns: impl Fn(ClusterKey) -> Option<u64>) {
+        self.channels.sweep(now_ns, &idle_ns);
         let mut clusters = self.clusters.borrow_mut();
         clusters.retain(|key, state| {
-            if !is_current(*key) {
+            if idle_ns(*key).is_none() {
                 return false;
             }
             for (_, idle) in &mut state.endpoints.idle {
@@ -137,11 +151,13 @@ impl Pools {
     /// Idle connections of all clusters.
     pub(crate) fn len(&self) -> usize {
         let clusters = self.clusters.borrow();
-        clusters.values().flat_map(|state| &state.endpoints.idle).map(|(_, idle)| idle.len()).sum()
+        let idle: usize = clusters.values().flat_map(|state| &state.endpoints.idle).map(|(_, idle)| idle.len()).sum();
+        idle + self.channels.idle()
     }
 
     pub(crate) fn clear(&self) {
         self.clusters.borrow_mut().clear();
+        self.channels.clear();
     }
 }
 

@@ -1,8 +1,10 @@
 //! The request as it goes upstream: built once, sent as often as an attempt needs it.
 
+use bytes::Bytes;
 use sluice_http1::{Framing, Method, Underscores};
-use sluice_snapshot::{Choice, Forward, HostRewrite, Route};
+use sluice_snapshot::{Choice, Forward, HostRewrite, Protocol, Route};
 
+use crate::client::Client;
 use crate::relay::{RelayError, Sink, Source, append};
 use crate::request::{Request, joined};
 use crate::request_head::{BodyHeader, UpstreamHead};
@@ -18,6 +20,8 @@ pub(crate) struct Prepared {
     pub(crate) taken: usize,
     /// Bytes behind the body that are already in the inbox.
     pub(crate) complete: bool,
+    /// The part of the body that came with the head, where `out` is the head alone.
+    pub(crate) early: Bytes,
 }
 
 impl Request<'_> {
@@ -58,7 +62,9 @@ impl Request<'_> {
         let changed = (original != target).then_some(original);
         let full = joined(target, self.head.query(self.bytes));
         let facts = self.facts(&full, changed, &headers);
-        let cluster_host = self.compiled.cluster(forward.cluster).and_then(|cluster| cluster.host_name());
+        let cluster = self.compiled.cluster(forward.cluster);
+        let cluster_host = cluster.and_then(|cluster| cluster.host_name());
+        let protocol = cluster.map(|cluster| cluster.protocol);
         let host: &[u8] = match &forward.host_rewrite {
             HostRewrite::Keep => self.authority(),
             HostRewrite::Literal(host) => host,
@@ -91,9 +97,23 @@ impl Request<'_> {
         };
         let mut out = shared.scratch.out();
         head.write(&mut out);
-        let mut source = self.source();
         let sink = if self.head.framing == Framing::Chunked { Sink::Chunked } else { Sink::Identity };
+        if let Client::Http2(_) = self.connection.client {
+            // Its body comes in frames of its own, none of it with the head.
+            let complete = self.head.framing == Framing::None;
+            return Ok(Prepared { out, source: Source::Empty, sink, taken: 0, complete, early: Bytes::new() });
+        }
+        let mut source = self.source();
         let present = self.bytes.get(self.head_len..).unwrap_or_default();
+        if protocol == Some(Protocol::Http2) {
+            let mut first = present.to_vec();
+            let piece = source.decode(&mut first)?;
+            first.truncate(piece.data);
+            // A chunked body that came whole still has its trailers to be sent.
+            let complete = piece.finished && source.trailers().next().is_none();
+            self.record.received.set(piece.used as u64);
+            return Ok(Prepared { out, source, sink, taken: piece.used, complete, early: Bytes::from(first) });
+        }
         let (taken, complete) = match &mut source {
             Source::Empty => (0, true),
             Source::Length(left) => {
@@ -114,6 +134,6 @@ impl Request<'_> {
             }
         };
         self.record.received.set(taken as u64);
-        Ok(Prepared { out, source, sink, taken, complete })
+        Ok(Prepared { out, source, sink, taken, complete, early: Bytes::new() })
     }
 }

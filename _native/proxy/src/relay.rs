@@ -3,7 +3,7 @@
 use std::future::poll_fn;
 use std::io;
 
-use sluice_http1::{ChunkedDecoder, is_forbidden_trailer};
+use sluice_http1::{ChunkedDecoder, ResponseFraming, is_forbidden_trailer};
 
 use crate::buffers::BufferPool;
 use crate::stream::Stream;
@@ -58,6 +58,16 @@ pub(crate) struct Piece {
 }
 
 impl Source {
+    /// The body of an answer.
+    pub(crate) fn of(framing: ResponseFraming) -> Self {
+        match framing {
+            ResponseFraming::None => Self::Empty,
+            ResponseFraming::Length(length) => Self::Length(length),
+            ResponseFraming::Chunked => Self::Chunked(Box::default()),
+            ResponseFraming::UntilClose => Self::UntilClose,
+        }
+    }
+
     pub(crate) fn is_finished(&self) -> bool {
         matches!(self, Self::Empty | Self::Length(0))
     }
@@ -80,25 +90,33 @@ impl Source {
     }
 
     /// What the end of the stream means for this body.
-    fn at_end_of_stream(&self) -> Result<(), RelayError> {
+    pub(crate) fn at_end_of_stream(&self) -> Result<(), RelayError> {
         match self {
             Self::UntilClose | Self::Empty | Self::Length(0) => Ok(()),
             Self::Length(_) | Self::Chunked(_) => Err(RelayError::Read(None)),
         }
     }
 
+    /// The trailers of a chunked body that was read to its end.
+    pub(crate) fn trailers(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        let decoder = match self {
+            Self::Chunked(decoder) => Some(decoder),
+            _ => None,
+        };
+        let trailers = decoder.map_or(&[][..], |decoder| decoder.trailers());
+        trailers.iter().map(|(name, value)| (name.as_slice(), value.as_slice()))
+    }
+
     /// The end of a chunked body on the way out, with the trailers that may be forwarded (RFC 9110 section 6.5.1) and
     /// that `passes` lets through.
     pub(crate) fn write_end(&self, passes: TrailerFilter<'_>, out: &mut Vec<u8>) {
         out.extend_from_slice(LAST_CHUNK);
-        if let Self::Chunked(decoder) = self {
-            for (name, value) in decoder.trailers() {
-                if !is_forbidden_trailer(name) && passes(name) {
-                    out.extend_from_slice(name);
-                    out.extend_from_slice(b": ");
-                    out.extend_from_slice(value);
-                    out.extend_from_slice(LINE_END);
-                }
+        for (name, value) in self.trailers() {
+            if !is_forbidden_trailer(name) && passes(name) {
+                out.extend_from_slice(name);
+                out.extend_from_slice(b": ");
+                out.extend_from_slice(value);
+                out.extend_from_slice(LINE_END);
             }
         }
         out.extend_from_slice(LINE_END);

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::cell::RefCell;
 
-use sluice_http1::{HeaderKind, RequestHead, Version};
+use sluice_http1::{HeaderKind, RequestHead};
 use sluice_policy::facts::RequestFacts;
 use sluice_policy::stats::Global;
 use sluice_policy::{ClientInfo, CorsDecision, Redirect, RedirectRequest, uuid_v4};
@@ -82,7 +82,7 @@ impl<'c> Request<'c> {
             },
             client: sluice_policy::compute(
                 connection.peer.ip(),
-                connection.stream.is_tls(),
+                connection.client.is_tls(),
                 forwarded_for,
                 proto,
                 &trust,
@@ -121,7 +121,7 @@ impl<'c> Request<'c> {
             original_path,
             authority: self.authority(),
             scheme: self.client.scheme,
-            protocol: if self.head.version == Version::Http10 { "HTTP/1.0" } else { "HTTP/1.1" },
+            protocol: self.connection.client.protocol(self.head.version.as_str()),
             start_unix_ns: self.record.start_wall_ns,
             client: self.client.client,
             client_port: self.connection.peer.port(),

@@ -3,16 +3,21 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use sluice_http1::{Framing, ResponseFraming, parse_response};
+use bytes::Bytes;
+use http::uri::Scheme;
+use sluice_http1::{Framing, HeadLimits, parse_response};
 use sluice_policy::headers::HeaderEdits;
 use sluice_snapshot::{Compiled, HostRewrite, Route, Shadow};
 
 use crate::buffers::{Inbox, LARGE};
+use crate::http2::body::Http2Body;
+use crate::http2::head;
 use crate::relay::Source;
 use crate::request::{Request, joined};
 use crate::request_head::{BodyHeader, UpstreamHead};
 use crate::shared::Shared;
-use crate::upstream::acquire;
+use crate::stream::Stream;
+use crate::upstream::{Wire, acquire};
 
 /// Longest time a mirrored request may take, in nanoseconds.
 const MIRROR_TIMEOUT_NS: u64 = 10_000_000_000;
@@ -53,7 +58,7 @@ pub(crate) fn mirror(request: &Request<'_>, route: &Route) {
     }
 }
 
-fn message(request: &Request<'_>, route: &Route, shadow: &Shadow, body: usize) -> Option<Vec<u8>> {
+fn message(request: &Request<'_>, route: &Route, shadow: &Shadow, body: usize) -> Option<Mirrored> {
     let path = request.head.path(request.bytes);
     let mut rewritten = Vec::new();
     let target: &[u8] = match &shadow.path_rewrite {
@@ -98,25 +103,57 @@ fn message(request: &Request<'_>, route: &Route, shadow: &Shadow, body: usize) -
         filter_set: &[],
     }
     .write(&mut out);
+    let head = out.len();
     out.extend_from_slice(request.bytes.get(request.head_len..request.head_len + body).unwrap_or_default());
-    Some(out)
+    Some(Mirrored { text: out, head })
+}
+
+/// A mirrored request as HTTP/1.1 text.
+struct Mirrored {
+    text: Vec<u8>,
+    head: usize,
 }
 
 async fn send(
     shared: &Rc<Shared>,
     compiled: &Arc<Compiled>,
     cluster: sluice_snapshot::ClusterId,
-    message: &[u8],
+    message: &Mirrored,
     method: sluice_http1::Method,
 ) -> Option<()> {
     let cluster = compiled.cluster(cluster)?;
-    let mut upstream = acquire(shared, cluster, None, false).await.ok()?;
-    let link = upstream.link.take()?;
-    let stream = &link.stream;
-    stream.write_all(message).await.ok()?;
+    let (upstream, wire) = acquire(shared, cluster, None, false).await.ok()?;
+    match &wire {
+        Wire::Http1(link) => {
+            link.stream.write_all(&message.text).await.ok()?;
+            let keep = drop_answer(shared, &compiled.options.head_limits, &link.stream, method).await?;
+            if keep {
+                upstream.keep(wire);
+            }
+        }
+        Wire::Http2(lease) => {
+            let scheme = if cluster.tls.is_some() { Scheme::HTTPS } else { Scheme::HTTP };
+            let (head, body) = message.text.split_at(message.head);
+            let request = head::request(&Bytes::copy_from_slice(head), scheme).ok()?;
+            lease.start(request, body.is_empty()).await.ok()?;
+            lease.sender.send(Bytes::copy_from_slice(body), !body.is_empty()).await.ok()?;
+            let (_, answer) = lease.response().await.ok()?;
+            let mut answer = Http2Body::new(answer);
+            while answer.data().await.ok()?.is_some() {}
+        }
+    }
+    Some(())
+}
+
+/// Reads an answer to its end. Tells whether the connection can be used again.
+async fn drop_answer(
+    shared: &Shared,
+    limits: &HeadLimits,
+    stream: &Stream,
+    method: sluice_http1::Method,
+) -> Option<bool> {
     let mut inbox = Inbox::default();
     let mut head = shared.scratch.response();
-    let limits = &compiled.options.head_limits;
     let length = loop {
         let space = inbox.space(&shared.buffers, limits.max_head_bytes + LARGE);
         let count = std::future::poll_fn(|context| stream.poll_read(context, space)).await.ok()?;
@@ -132,12 +169,7 @@ async fn send(
         }
     };
     inbox.consume(length);
-    let mut source = match head.framing {
-        ResponseFraming::None => Source::Empty,
-        ResponseFraming::Length(length) => Source::Length(length),
-        ResponseFraming::Chunked => Source::Chunked(Box::default()),
-        ResponseFraming::UntilClose => Source::UntilClose,
-    };
+    let mut source = Source::of(head.framing);
     loop {
         let present = inbox.len();
         let piece = source.decode(inbox.bytes_mut()).ok()?;
@@ -155,9 +187,5 @@ async fn send(
     inbox.release(&shared.buffers);
     let keep = head.keep_alive;
     shared.scratch.put_response(head);
-    if keep {
-        upstream.link = Some(link);
-        upstream.keep();
-    }
-    Some(())
+    Some(keep)
 }

@@ -13,6 +13,7 @@ use sluice_policy::table::LimitTable;
 use sluice_snapshot::Compiled;
 
 use crate::buffers::BufferPool;
+use crate::deadline::Deadlines;
 use crate::log_writer::LogWriter;
 use crate::memory::SharedWords;
 use crate::pool::Pools;
@@ -31,6 +32,7 @@ pub(crate) struct Scratch {
     outs: RefCell<Vec<Vec<u8>>>,
     requests: RefCell<Vec<Box<RequestHead>>>,
     responses: RefCell<Vec<Box<ResponseHead>>>,
+    deadlines: RefCell<Vec<Deadlines>>,
 }
 
 impl Scratch {
@@ -61,6 +63,19 @@ impl Scratch {
     #[allow(clippy::unnecessary_box_returns)]
     pub(crate) fn response(&self) -> Box<ResponseHead> {
         self.responses.borrow_mut().pop().unwrap_or_else(|| Box::new(ResponseHead::new()))
+    }
+
+    /// Timers of streams are lent: each new one would leave an entry in the wheel behind.
+    pub(crate) fn deadlines(&self, host: &Host) -> Deadlines {
+        self.deadlines.borrow_mut().pop().unwrap_or_else(|| Deadlines::new(host))
+    }
+
+    pub(crate) fn put_deadlines(&self, deadlines: Deadlines) {
+        deadlines.clear();
+        let mut kept = self.deadlines.borrow_mut();
+        if kept.len() < KEPT {
+            kept.push(deadlines);
+        }
     }
 
     pub(crate) fn put_response(&self, head: Box<ResponseHead>) {

@@ -29,6 +29,15 @@ impl Stream {
         matches!(self, Self::Tls(_))
     }
 
+    /// The protocol that the TLS handshake chose.
+    pub(crate) fn negotiated(&self) -> Option<&'static [u8]> {
+        const KNOWN: [&[u8]; 2] = [b"h2", b"http/1.1"];
+        let Self::Tls(tls) = self else { return None };
+        let tls = tls.borrow();
+        let chosen = tls.get_ref().1.alpn_protocol()?;
+        KNOWN.into_iter().find(|known| *known == chosen)
+    }
+
     /// Runs `look` on the TCP connection below.
     pub(crate) fn with_tcp<R>(&self, look: impl FnOnce(&TcpIo) -> R) -> R {
         match self {

@@ -58,8 +58,7 @@ fn base64(data: &[u8]) -> Vec<u8> {
 }
 
 /// Copies both ways. `early` are bytes the client sent right behind its request. Returns the bytes moved up and down.
-pub(crate) async fn join(connection: &Downstream, upstream: &Stream, early: &[u8]) -> (u64, u64) {
-    let client = &connection.stream;
+pub(crate) async fn join(connection: &Downstream, client: &Stream, upstream: &Stream, early: &[u8]) -> (u64, u64) {
     let up_meter = Meter::new(&connection.deadlines);
     let down_meter = Meter::new(&connection.deadlines);
     let up = async {

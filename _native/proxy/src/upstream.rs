@@ -6,19 +6,27 @@ use std::time::Duration;
 
 use sluice_host::{TcpIo, Timer};
 use sluice_policy::stats::Field;
-use sluice_snapshot::Cluster;
+use sluice_snapshot::{Cluster, Protocol};
 use tokio_rustls::TlsConnector;
 
 use crate::error::ProxyError;
+use crate::http2::upstream::{Lease, lease};
 use crate::pool::{ClusterKey, Link};
 use crate::resolver::Name;
 use crate::shared::Shared;
 use crate::stream::Stream;
 
-/// A connection in use. Dropping it closes it; [`Upstream::keep`] puts it back.
+/// What a request is sent on.
+pub(crate) enum Wire {
+    /// A connection of its own for now.
+    Http1(Link),
+    /// A stream of a shared connection.
+    Http2(Lease),
+}
+
+/// A connection in use. Dropping it closes it (or cancels the stream); [`Upstream::keep`] puts it back.
 pub(crate) struct Upstream {
     shared: Rc<Shared>,
-    pub(crate) link: Option<Link>,
     pub(crate) address: SocketAddr,
     /// It has carried a request before.
     pub(crate) reused: bool,
@@ -36,11 +44,19 @@ pub(crate) fn key_of(cluster: &Cluster) -> ClusterKey {
     ClusterKey { id: cluster.id.index() as u64, generation: cluster.generation }
 }
 
+/// Longest idle time of a connection to the cluster, in nanoseconds.
+pub(crate) fn idle_ns(cluster: &Cluster) -> u64 {
+    match nanos(cluster.idle_timeout) {
+        0 => u64::MAX,
+        timeout => timeout,
+    }
+}
+
 impl Upstream {
     /// Gives the connection back for the next request, unless it is too old or the gateway is draining.
-    pub(crate) fn keep(mut self) {
+    pub(crate) fn keep(&self, wire: Wire) {
+        let Wire::Http1(link) = wire else { return };
         let now = self.shared.host.now_ns();
-        let Some(link) = self.link.take() else { return };
         let young = self.lifetime_ns == 0 || now.saturating_sub(link.created_ns) < self.lifetime_ns;
         if young && !self.shared.draining.get() && link.stream.is_quiet() {
             self.shared.pools.put(self.key, self.address, link, now, self.idle_timeout_ns);
@@ -62,7 +78,7 @@ pub(crate) async fn acquire(
     cluster: &Cluster,
     avoid: Option<SocketAddr>,
     fresh: bool,
-) -> Result<Upstream, ProxyError> {
+) -> Result<(Upstream, Wire), ProxyError> {
     if let Some(reason) = &cluster.broken {
         return Err(ProxyError::UpstreamTls(std::io::Error::other(reason.clone())));
     }
@@ -80,32 +96,36 @@ pub(crate) async fn acquire(
     let slot = cluster.slot as usize;
     let mut upstream = Upstream {
         shared: Rc::clone(shared),
-        link: None,
         address,
         reused: false,
         key,
         slot,
-        idle_timeout_ns: match nanos(cluster.idle_timeout) {
-            0 => u64::MAX,
-            timeout => timeout,
-        },
+        idle_timeout_ns: idle_ns(cluster),
         lifetime_ns: cluster.max_connection_lifetime.map_or(0, nanos),
     };
     let row = shared.cluster_row(slot);
     if let Some(row) = row {
         row.add(Field::InFlight, 1);
     }
+    let connecting = async {
+        let connected = Box::pin(connect(shared, cluster, address)).await;
+        if let (Err(_), Some(row)) = (&connected, row) {
+            row.add(Field::ConnectionsFailed, 1);
+        }
+        connected
+    };
+    if cluster.protocol == Protocol::Http2 {
+        let leasing = lease(shared, (key, address), slot, upstream.lifetime_ns, connecting);
+        let (lease, reused) = Box::pin(leasing).await?;
+        upstream.reused = reused;
+        return Ok((upstream, Wire::Http2(lease)));
+    }
     if !fresh && let Some(idle) = shared.pools.take(key, address, shared.host.now_ns()) {
-        upstream.link = Some(idle);
         upstream.reused = true;
-        return Ok(upstream);
+        return Ok((upstream, Wire::Http1(idle)));
     }
-    let connected = Box::pin(connect(shared, cluster, address)).await;
-    if let (Err(_), Some(row)) = (&connected, row) {
-        row.add(Field::ConnectionsFailed, 1);
-    }
-    upstream.link = Some(Link::new(shared, slot, connected?));
-    Ok(upstream)
+    let link = Link::new(shared, slot, connecting.await?);
+    Ok((upstream, Wire::Http1(link)))
 }
 
 fn choose(

@@ -10,7 +10,7 @@ use rustls_pki_types::ServerName;
 
 use crate::error::Findings;
 use crate::ids::ClusterId;
-use crate::model::{self, Origin};
+use crate::model::{self, Origin, Protocol};
 use crate::store::Certificates;
 use crate::tls;
 
@@ -51,6 +51,8 @@ pub struct Cluster {
     pub dns: Option<Dns>,
     /// TLS; `None` for cleartext.
     pub tls: Option<ClusterTls>,
+    /// What the endpoints speak.
+    pub protocol: Protocol,
     /// Why no connection may be made (TLS that cannot be built must not become cleartext); answers are 503.
     pub broken: Option<String>,
     /// Time for connecting, TLS included.
@@ -105,7 +107,7 @@ impl Cluster {
                 .ok()
         });
         let mut hasher = DefaultHasher::new();
-        (&cluster.name, &cluster.endpoints, &cluster.dns, &cluster.tls).hash(&mut hasher);
+        (&cluster.name, &cluster.endpoints, &cluster.dns, &cluster.tls, cluster.protocol).hash(&mut hasher);
         if let Some(model) = cluster.tls.as_ref().and_then(|tls| certificates.model(tls.certificate.as_deref()?)) {
             (&model.chain, &model.private_key).hash(&mut hasher);
         }
@@ -120,6 +122,7 @@ impl Cluster {
                 ipv6: dns.ipv6,
             }),
             tls,
+            protocol: cluster.protocol,
             broken,
             connect_timeout: Duration::from_millis(cluster.connect_timeout_ms),
             idle_timeout: Duration::from_millis(cluster.idle_timeout_ms),

@@ -65,6 +65,17 @@ pub struct UpstreamTls {
     pub alpn: Vec<String>,
 }
 
+/// `Cluster.protocol`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Protocol {
+    /// HTTP/1.1.
+    #[default]
+    Http1,
+    /// HTTP/2, with prior knowledge or by ALPN.
+    Http2,
+}
+
 fn connect_timeout() -> u64 {
     3000
 }
@@ -90,6 +101,9 @@ pub struct Cluster {
     /// TLS.
     #[serde(default)]
     pub tls: Option<UpstreamTls>,
+    /// What the endpoints speak.
+    #[serde(default)]
+    pub protocol: Protocol,
     /// Connecting, TLS included.
     #[serde(default = "connect_timeout")]
     pub connect_timeout_ms: u64,

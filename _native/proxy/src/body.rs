@@ -1,0 +1,168 @@
+//! Message bodies between connections of which at least one speaks in frames. Two HTTP/1 connections take the shorter
+//! way of [`crate::relay`].
+
+use std::future::poll_fn;
+
+use bytes::Bytes;
+use sluice_http1::is_forbidden_trailer;
+
+use crate::buffers::BufferPool;
+use crate::http2::body::{Http2Body, Sender};
+use crate::http2::head;
+use crate::relay::{Progress, RelayError, Sink, Source, TrailerFilter, append};
+use crate::stream::Stream;
+
+/// A body that arrives.
+pub(crate) enum Incoming<'b> {
+    Http1(Http1Body<'b>),
+    Http2(Http2Body),
+}
+
+/// The rest of a body on an HTTP/1 connection.
+pub(crate) struct Http1Body<'b> {
+    pub(crate) pool: &'b BufferPool,
+    pub(crate) stream: &'b Stream,
+    pub(crate) source: &'b mut Source,
+    ended: bool,
+    /// Bytes read beyond the end.
+    tail: Vec<u8>,
+}
+
+/// A body that leaves.
+pub(crate) enum Outgoing<'b> {
+    Http1(&'b Stream, Sink),
+    Http2(&'b Sender),
+}
+
+impl<'b> Http1Body<'b> {
+    pub(crate) fn new(pool: &'b BufferPool, stream: &'b Stream, source: &'b mut Source) -> Self {
+        let ended = source.is_finished();
+        Self { pool, stream, source, ended, tail: Vec::new() }
+    }
+
+    /// All of the data was read before; only trailers are left.
+    pub(crate) fn end(&mut self) {
+        self.ended = true;
+    }
+
+    /// Reads one piece, and whether nothing follows it, not even trailers. `None` is the end.
+    async fn data(&mut self) -> Result<Option<(Bytes, bool)>, RelayError> {
+        while !self.ended {
+            let mut buffer = self.pool.large();
+            let limit = match self.source {
+                Source::Length(left) => usize::try_from(*left).unwrap_or(usize::MAX).min(buffer.len()),
+                _ => buffer.len(),
+            };
+            let read = poll_fn(|context| self.stream.poll_read(context, &mut buffer[..limit])).await;
+            let result = match read {
+                Err(error) => Err(RelayError::Read(Some(error))),
+                Ok(0) => self.source.at_end_of_stream().map(|()| (Bytes::new(), true)),
+                Ok(count) => self.source.decode(&mut buffer[..count]).map(|piece| {
+                    if piece.finished {
+                        self.tail.extend_from_slice(&buffer[piece.used..count]);
+                    }
+                    (Bytes::copy_from_slice(&buffer[..piece.data]), piece.finished)
+                }),
+            };
+            self.pool.put(buffer);
+            let (data, ended) = result?;
+            self.ended = ended;
+            let last = ended && self.source.trailers().next().is_none();
+            if last || !data.is_empty() {
+                return Ok(Some((data, last)));
+            }
+        }
+        Ok(None)
+    }
+}
+
+impl Incoming<'_> {
+    async fn data(&mut self) -> Result<Option<(Bytes, bool)>, RelayError> {
+        match self {
+            Self::Http1(body) => body.data().await,
+            Self::Http2(body) => body.data().await.map_err(|error| RelayError::Read(Some(error))),
+        }
+    }
+
+    /// Trailers that may be forwarded (RFC 9110 section 6.5.1).
+    async fn trailers(&mut self, passes: TrailerFilter<'_>) -> Result<Vec<(Vec<u8>, Vec<u8>)>, RelayError> {
+        let may = |name: &[u8]| !is_forbidden_trailer(name) && passes(name);
+        match self {
+            Self::Http1(body) => Ok(body
+                .source
+                .trailers()
+                .filter(|(name, _)| may(name))
+                .map(|(name, value)| (name.to_vec(), value.to_vec()))
+                .collect()),
+            Self::Http2(body) => {
+                let map = body.trailers().await.map_err(|error| RelayError::Read(Some(error)))?.unwrap_or_default();
+                let pairs = map.iter().filter(|(name, _)| may(name.as_str().as_bytes()));
+                Ok(pairs.map(|(name, value)| (name.as_str().as_bytes().to_vec(), value.as_bytes().to_vec())).collect())
+            }
+        }
+    }
+}
+
+impl Outgoing<'_> {
+    async fn send(&self, data: Bytes, last: bool) -> Result<(), RelayError> {
+        match self {
+            Self::Http2(sender) => sender.send(data, last).await.map_err(RelayError::Write),
+            Self::Http1(stream, sink) => {
+                let mut out = Vec::with_capacity(data.len() + 32);
+                append(*sink, &data, &mut out);
+                if last && *sink == Sink::Chunked {
+                    out.extend_from_slice(b"0\r\n\r\n");
+                }
+                if out.is_empty() { Ok(()) } else { stream.write_all(&out).await.map_err(RelayError::Write) }
+            }
+        }
+    }
+
+    async fn finish(&self, trailers: &[(Vec<u8>, Vec<u8>)]) -> Result<(), RelayError> {
+        match self {
+            Self::Http2(sender) => {
+                let pairs = trailers.iter().map(|(name, value)| (name.as_slice(), value.as_slice()));
+                sender.finish(head::trailers(pairs)).map_err(RelayError::Write)
+            }
+            Self::Http1(_, Sink::Identity) => Ok(()),
+            Self::Http1(stream, Sink::Chunked) => {
+                let mut out = b"0\r\n".to_vec();
+                for (name, value) in trailers {
+                    out.extend_from_slice(name);
+                    out.extend_from_slice(b": ");
+                    out.extend_from_slice(value);
+                    out.extend_from_slice(b"\r\n");
+                }
+                out.extend_from_slice(b"\r\n");
+                stream.write_all(&out).await.map_err(RelayError::Write)
+            }
+        }
+    }
+}
+
+/// Moves the rest of a body. Returns the bytes that an HTTP/1 peer sent beyond its end.
+pub(crate) async fn bridge(
+    mut from: Incoming<'_>,
+    to: Outgoing<'_>,
+    passes: TrailerFilter<'_>,
+    progress: &impl Progress,
+) -> Result<Vec<u8>, RelayError> {
+    let mut ended = false;
+    while let Some((data, last)) = from.data().await? {
+        let count = data.len();
+        to.send(data, last).await?;
+        progress.moved(count);
+        if last {
+            ended = true;
+            break;
+        }
+    }
+    if !ended {
+        let trailers = from.trailers(passes).await?;
+        to.finish(&trailers).await?;
+    }
+    match from {
+        Incoming::Http1(body) => Ok(body.tail),
+        Incoming::Http2(_) => Ok(Vec::new()),
+    }
+}

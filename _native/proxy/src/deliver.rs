@@ -1,0 +1,240 @@
+//! The final answer of an upstream on its way to the client: head, body, trailers.
+
+use h2::RecvStream;
+use sluice_http1::{Framing, ResponseFraming, ResponseHead, Version};
+
+use crate::answer::{Answer, COPY_LIMIT};
+use crate::body::{Http1Body, Incoming, Outgoing, bridge};
+use crate::buffers::Inbox;
+use crate::client::Client;
+use crate::deadline::Meter;
+use crate::error::ProxyError;
+use crate::http2::body::Http2Body;
+use crate::http2::stream::StreamClient;
+use crate::relay::{RelayError, Sink, Source, append, relay};
+use crate::response_head::{BodyForm, ConnectionForm, DownstreamHead};
+use crate::stream::Stream;
+
+/// What a failed relay of an answer means.
+fn failure(error: RelayError) -> ProxyError {
+    match error {
+        RelayError::Write(_) => ProxyError::ClientGone,
+        RelayError::Framing(reason) => ProxyError::UpstreamProtocol(reason),
+        RelayError::Read(error) => ProxyError::UpstreamClosed {
+            error: error.unwrap_or_else(|| std::io::ErrorKind::UnexpectedEof.into()),
+            reused: false,
+        },
+    }
+}
+
+impl Answer<'_, '_> {
+    /// How the body leaves, and what the client is told about it.
+    fn plan(&self, framing: ResponseFraming) -> (Sink, BodyForm) {
+        match framing {
+            ResponseFraming::None => (Sink::Identity, BodyForm::None),
+            ResponseFraming::Length(length) => (Sink::Identity, BodyForm::Length(length)),
+            _ if matches!(self.request.connection.client, Client::Http2(_)) => (Sink::Identity, BodyForm::None),
+            _ if self.request.head.version == Version::Http11 => (Sink::Chunked, BodyForm::Chunked),
+            _ => (Sink::Identity, BodyForm::UntilClose),
+        }
+    }
+
+    /// Notes what is known of the answer, and writes its head as HTTP/1.1 text. Returns how the body leaves.
+    fn head(&mut self, head: &ResponseHead, bytes: &[u8], length: usize, out: &mut Vec<u8>) -> Sink {
+        let request = self.request;
+        let shared = &request.connection.shared;
+        let record = &request.record;
+        let (sink, mut body) = self.plan(head.framing);
+        record.status.set(head.status);
+        record.upstream_status.set(head.status);
+        let elapsed_ms = shared.host.now_ns().saturating_sub(record.upstream_start_ns.get()) / 1_000_000;
+        record.service_ms.set(Some(elapsed_ms));
+        let close = body == BodyForm::UntilClose || !self.upload_done();
+        let form = request.connection_form(close);
+        self.close = form == ConnectionForm::Close;
+        // An answer to HEAD and a 304 state a length that is not sent.
+        let keep_length = head.framing == ResponseFraming::None && head.status != 204;
+        if keep_length {
+            body = BodyForm::None;
+        }
+        let headers = request.view();
+        let facts = request.facts(request.head.path(request.bytes), None, &headers);
+        let options = &request.compiled.options;
+        DownstreamHead {
+            head,
+            bytes,
+            head_len: length,
+            edits: &self.choice.response_headers,
+            edit_facts: &facts,
+            cors: (!self.cors.is_empty()).then_some(self.cors),
+            server_name: &options.server_name,
+            service_time_ms: (!options.suppress_envoy_headers).then_some(elapsed_ms),
+            keep_length,
+            body,
+            connection: form,
+        }
+        .write(shared, out);
+        sink
+    }
+
+    /// Delivers an answer that comes over HTTP/1.
+    pub(crate) async fn deliver(
+        &mut self,
+        stream: &Stream,
+        head: &ResponseHead,
+        inbox: &mut Inbox,
+        length: usize,
+    ) -> Result<(), ProxyError> {
+        let connection = self.request.connection;
+        let shared = &connection.shared;
+        let mut out = shared.scratch.out();
+        let sink = self.head(head, inbox.bytes(), length, &mut out);
+        inbox.consume(length);
+        let mut source = Source::of(head.framing);
+        let meter = Meter::new(&connection.deadlines);
+        let result = match &connection.client {
+            Client::Http1(client) => self.body(stream, client, inbox, &mut source, sink, &mut out, &meter).await,
+            Client::Http2(client) => {
+                Box::pin(self.body_in_frames(stream, client, inbox, &mut source, &out, &meter)).await
+            }
+        };
+        shared.scratch.put_out(out);
+        self.sent += meter.bytes();
+        let surplus = result?;
+        self.reusable = head.keep_alive && !surplus && !matches!(source, Source::UntilClose);
+        Ok(())
+    }
+
+    /// Delivers an answer that comes over HTTP/2.
+    pub(crate) async fn deliver_frames(
+        &mut self,
+        head: &mut ResponseHead,
+        text: &[u8],
+        length: usize,
+        body: RecvStream,
+    ) -> Result<(), ProxyError> {
+        let connection = self.request.connection;
+        let shared = &connection.shared;
+        let ended = body.is_end_stream();
+        head.framing = match (head.framing, &connection.client) {
+            (ResponseFraming::Chunked | ResponseFraming::UntilClose, Client::Http1(_)) if ended => {
+                ResponseFraming::Length(0)
+            }
+            (ResponseFraming::Chunked | ResponseFraming::UntilClose, _) if ended => ResponseFraming::None,
+            (framing, _) => framing,
+        };
+        let ended = ended || matches!(head.framing, ResponseFraming::None | ResponseFraming::Length(0));
+        let mut out = shared.scratch.out();
+        let sink = self.head(head, text, length, &mut out);
+        let meter = Meter::new(&connection.deadlines);
+        self.started = true;
+        let begun = match &connection.client {
+            Client::Http1(client) => client.write_all(&out).await.map_err(|_| ProxyError::ClientGone),
+            Client::Http2(client) => client.begin(&out, ended),
+        };
+        shared.scratch.put_out(out);
+        begun?;
+        if ended {
+            return Ok(());
+        }
+        let edits = &self.choice.response_headers;
+        let passes = |name: &[u8]| !edits.removes(name);
+        let to = match &connection.client {
+            Client::Http1(client) => Outgoing::Http1(client, sink),
+            Client::Http2(client) => Outgoing::Http2(&client.sender),
+        };
+        let moved = Box::pin(bridge(Incoming::Http2(Http2Body::new(body)), to, &passes, &meter)).await;
+        self.sent += meter.bytes();
+        moved.map(|_| ()).map_err(failure)
+    }
+
+    /// Whether the whole request was already sent when the answer began.
+    fn upload_done(&self) -> bool {
+        let request = self.request;
+        request.head.framing == Framing::None || !request.connection.deadlines.is_uploading()
+    }
+
+    /// Decodes the part of the body that came with the head. Returns its length, whether it is all, and whether more
+    /// came than the body.
+    fn first(source: &mut Source, inbox: &mut Inbox) -> Result<(usize, bool, bool), ProxyError> {
+        let present = inbox.len();
+        let piece = source.decode(inbox.bytes_mut()).map_err(|error| match error {
+            RelayError::Framing(reason) => ProxyError::UpstreamProtocol(reason),
+            _ => ProxyError::UpstreamProtocol("the body cannot be read"),
+        })?;
+        let finished = piece.finished || source.is_finished();
+        Ok((piece.data, finished, finished && piece.used < present))
+    }
+
+    /// Sends head and body between two HTTP/1 connections. Tells whether the upstream sent more than the body.
+    #[allow(clippy::too_many_arguments)]
+    async fn body(
+        &mut self,
+        stream: &Stream,
+        client: &Stream,
+        inbox: &mut Inbox,
+        source: &mut Source,
+        sink: Sink,
+        out: &mut Vec<u8>,
+        meter: &Meter<'_>,
+    ) -> Result<bool, ProxyError> {
+        let connection = self.request.connection;
+        let edits = &self.choice.response_headers;
+        let passes = |name: &[u8]| !edits.removes(name);
+        let (length, finished, mut surplus) = Self::first(source, inbox)?;
+        let data = inbox.bytes().get(..length).unwrap_or_default();
+        self.started = true;
+        self.sent += data.len() as u64;
+        let written = if sink == Sink::Chunked || data.len() <= COPY_LIMIT {
+            append(sink, data, out);
+            if finished && sink == Sink::Chunked {
+                source.write_end(&passes, out);
+            }
+            client.write_all(out).await
+        } else {
+            client.write_both(out, data).await
+        };
+        written.map_err(|_| ProxyError::ClientGone)?;
+        inbox.release(&connection.shared.buffers);
+        if !finished {
+            let streaming = relay(&connection.shared.buffers, stream, client, source, (sink, &passes), meter);
+            let rest = Box::pin(streaming).await.map_err(failure)?;
+            surplus = !rest.is_empty();
+        }
+        Ok(surplus)
+    }
+
+    /// As [`Answer::body`] for a client that speaks HTTP/2.
+    async fn body_in_frames(
+        &mut self,
+        stream: &Stream,
+        client: &StreamClient,
+        inbox: &mut Inbox,
+        source: &mut Source,
+        head: &[u8],
+        meter: &Meter<'_>,
+    ) -> Result<bool, ProxyError> {
+        let pool = &self.request.connection.shared.buffers;
+        let edits = &self.choice.response_headers;
+        let passes = |name: &[u8]| !edits.removes(name);
+        let (length, finished, mut surplus) = Self::first(source, inbox)?;
+        let data = inbox.bytes().get(..length).unwrap_or_default();
+        let last = finished && source.trailers().next().is_none();
+        client.begin(head, last && data.is_empty())?;
+        self.started = true;
+        self.sent += data.len() as u64;
+        if !data.is_empty() {
+            client.send(data, last).await?;
+        }
+        inbox.release(pool);
+        if !last {
+            let mut body = Http1Body::new(pool, stream, source);
+            if finished {
+                body.end();
+            }
+            let rest = bridge(Incoming::Http1(body), Outgoing::Http2(&client.sender), &passes, meter).await;
+            surplus |= !rest.map_err(failure)?.is_empty();
+        }
+        Ok(surplus)
+    }
+}
