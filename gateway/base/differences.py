@@ -26,6 +26,11 @@ def differences(old: Sequence[T], new: Sequence[T]) -> tuple[list[T], list[T]]:
     return [item for item in before if id(item) not in kept], [item for item in after if id(item) not in known]
 
 
+def same_objects(first: Sequence[object], second: Sequence[object]) -> bool:
+    """Whether both hold the very same objects in the same order."""
+    return first is second or (len(first) == len(second) and _same(first, second) == len(first))
+
+
 def _same(first: Sequence[T], second: Sequence[T]) -> int:
     """How many objects at the beginning are the same."""
     try:

@@ -8,7 +8,7 @@ from operator import attrgetter
 from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeVar, cast
 
-from gateway.base.differences import differences
+from gateway.base.differences import differences, same_objects
 from gateway.base.keys import ObjectKey, kind_group
 from gateway.resources.model import Location, Resource
 
@@ -84,7 +84,7 @@ class ResourceSet:
             keys.sort()
             members = [by_key[key] for key in keys]
             earlier = previous._views.get(kind, ()) if previous is not None else ()
-            views[kind] = earlier if _same_objects(earlier, members) else tuple(members)
+            views[kind] = earlier if same_objects(earlier, members) else tuple(members)
         return cls(by_key, views, locations or {})
 
     def replaced(self, objects: Map[ObjectKey, Resource | None], locations: Map[ObjectKey, Location]) -> ResourceSet:
@@ -172,7 +172,3 @@ def _insert(view: list[Resource], key: ObjectKey, resource: Resource) -> None:
 
 def _take_out(view: list[Resource], key: ObjectKey) -> None:
     del view[bisect_left(view, key, key=_KEY)]
-
-
-def _same_objects(first: tuple[Resource, ...], second: list[Resource]) -> bool:
-    return len(first) == len(second) and all(a is b for a, b in zip(first, second, strict=True))

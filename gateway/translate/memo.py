@@ -15,6 +15,15 @@ if TYPE_CHECKING:
     from gateway.translate.virtualhosts import BuiltHost
 
 
+@dataclass(frozen=True, slots=True)
+class Served:
+    """The clusters that served routes use, and their certificates. ``wanted``: names, one set per virtual host."""
+
+    wanted: tuple[frozenset[str], ...] = ()
+    clusters: tuple[ir.Cluster, ...] = ()
+    certificates: tuple[ir.Certificate, ...] = ()
+
+
 @dataclass(slots=True)
 class Memo:
     """Hand the same memo to successive calls of :func:`gateway.translate.translate`; never to two at a time."""
@@ -23,7 +32,7 @@ class Memo:
     ingress: IngressMemo = field(default_factory=IngressMemo)
     world: tuple[object, ...] = ()
     clusters: dict[str, ClusterResult] = field(default_factory=dict)
-    cluster_order: tuple[ir.Cluster, ...] = ()
+    served: Served = Served()
     certificates: dict[str, tuple[Secret, ir.Certificate]] = field(default_factory=dict)
     hosts: dict[str, BuiltHost] = field(default_factory=dict)
     gateway: ir.Gateway | None = None
