@@ -20,7 +20,7 @@ from gateway.translate.tlssettings import find_context
 from gateway.translate.upstreamtls import upstream_tls
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Set as AbstractSet
 
     from gateway.diagnostics import Diagnostic
     from gateway.resources import ResourceSet
@@ -96,10 +96,12 @@ class ClusterTable:
         )
         self.same_world = bool(known_world) and all(a is b for a, b in zip(self.world, known_world, strict=True))
 
-    def carry_over(self, names: Collection[str]) -> None:
+    def carry_over(self, names: AbstractSet[str]) -> None:
         """Require again what the last pass required under these names; only where ``same_world`` is true."""
-        known = self._known
-        self.used = dict(known) if len(names) == len(known) else {name: known[name] for name in names}
+        self.used = dict(self._known)
+        if len(names) != len(self.used):
+            for name in self.used.keys() - names:
+                del self.used[name]
 
     def require(self, spec: ClusterSpec) -> ClusterResult:
         """The cluster for ``spec``. It becomes part of the gateway if a route that is served uses it."""

@@ -10,6 +10,7 @@ from gateway.translate.ingress import IngressMemo
 
 if TYPE_CHECKING:
     from gateway import ir
+    from gateway.diagnostics import Diagnostic
     from gateway.resources import Secret
     from gateway.translate.clusters import ClusterResult
     from gateway.translate.virtualhosts import BuiltHost
@@ -36,3 +37,5 @@ class Memo:
     certificates: dict[str, tuple[Secret, ir.Certificate]] = field(default_factory=dict)
     hosts: dict[str, BuiltHost] = field(default_factory=dict)
     gateway: ir.Gateway | None = None
+    located: dict[int, tuple[Diagnostic, Diagnostic]] = field(default_factory=dict)
+    """Findings without and with their lines, by ``id`` of the former."""

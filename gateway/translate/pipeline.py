@@ -78,7 +78,9 @@ def translate(resources: ResourceSet, settings: TranslateSettings, memo: Memo | 
     gateway = _settled(gateway, memo.gateway)
     memo.world, memo.clusters, memo.hosts, memo.gateway = clusters.world, clusters.used, hosts.used, gateway
     memo.certificates = {name: known for name, known in store.known.items() if name in store.used}
-    return Translation(gateway, tuple(_located(item, resources) for item in found.sorted()))
+    findings = found.sorted()
+    memo.located = {id(item): (item, _located(item, memo.located.get(id(item)), resources)) for item in findings}
+    return Translation(gateway, tuple([located for _, located in memo.located.values()]))
 
 
 def _ports(
@@ -138,10 +140,16 @@ def _kept(new: tuple[T, ...], old: tuple[T, ...]) -> tuple[T, ...]:
     return tuple(next((earlier for earlier in old if earlier == item), item) for item in new)
 
 
-def _located(item: Diagnostic, resources: ResourceSet) -> Diagnostic:
-    """Add the line of the object; objects of getambassador.io that are kept as they are have a group as well."""
+def _located(item: Diagnostic, earlier: tuple[Diagnostic, Diagnostic] | None, resources: ResourceSet) -> Diagnostic:
+    """Add the line of the object; ``earlier``: the finding with the line of the last pass, which may still hold.
+
+    Objects of getambassador.io that are kept as they are have a group as well.
+    """
     origin = item.origin
     group = _GROUPS.get(origin.kind)
     if group is None:
         return item
-    return resources.locate(item, ObjectKey(group, origin.namespace, origin.name))
+    place = resources.location(ObjectKey(group, origin.namespace, origin.name))
+    if earlier is not None and earlier[0] is item and earlier[1].line == place.line:
+        return earlier[1]
+    return item.at_line(place.line)

@@ -71,7 +71,7 @@ class GroupMemo:
         """Take members out and put others in, where nothing else changed; the groups that are others now."""
         left = set(gone)
         self._count(left, -1)
-        clusters.carry_over(self.users)
+        clusters.carry_over(self.users.keys())
         entering: dict[str, list[Member]] = {member.group: [] for member in left}
         for member in fresh:
             entering.setdefault(member.group, []).append(member)
