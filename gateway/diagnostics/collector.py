@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from gateway.diagnostics.model import Diagnostic, Origin
@@ -18,15 +19,15 @@ class Collector:
     __slots__ = ("_found",)
 
     def __init__(self) -> None:
-        self._found: dict[Diagnostic, None] = {}
+        self._found: list[Diagnostic] = []
 
     def add(self, diagnostic: Diagnostic) -> None:
         """Keep one finding."""
-        self._found[diagnostic] = None
+        self._found.append(diagnostic)
 
     def extend(self, diagnostics: Iterable[Diagnostic]) -> None:
         """Keep several findings."""
-        self._found.update(dict.fromkeys(diagnostics))
+        self._found.extend(diagnostics)
 
     def error(self, code: str, message: str, origin: Origin, field: str = "", hint: str = "") -> None:
         """Report that something was refused."""
@@ -42,7 +43,8 @@ class Collector:
 
     def sorted(self) -> tuple[Diagnostic, ...]:
         """Return everything found so far, errors first, then by place."""
-        return tuple(sorted(self._found))
+        keyed = zip(map(Diagnostic.sort_key, self._found), self._found, strict=True)
+        return tuple(dict(sorted(keyed, key=itemgetter(0))).values())
 
     @property
     def has_errors(self) -> bool:
@@ -50,7 +52,7 @@ class Collector:
         return any(diagnostic.severity == "error" for diagnostic in self._found)
 
     def __len__(self) -> int:
-        return len(self._found)
+        return len(self.sorted())
 
     def _report(self, severity: Severity, code: str, message: str, origin: Origin, field: str, hint: str) -> None:
         self.add(Diagnostic(severity, code, message, origin, field, hint))

@@ -64,9 +64,24 @@ class Diagnostic:
     def __lt__(self, other: Diagnostic) -> bool:
         return self.sort_key() < other.sort_key()
 
-    def sort_key(self) -> tuple[int, str, int, Origin, str, str, str]:
-        """Order: severity, file, line, object, field, code, message. Equal inputs give the same order anywhere."""
-        return (_RANK[self.severity], self.origin.path, self.line, self.origin, self.field, self.code, self.message)
+    def sort_key(self) -> tuple[int, str, int, str, str, str, str, str, str, str]:
+        """Order: severity, file, line, object, field, code, message, hint. Equal inputs give one order anywhere.
+
+        Every field is part of it: findings with the same key are equal.
+        """
+        origin = self.origin
+        return (
+            _RANK[self.severity],
+            origin.path,
+            self.line,
+            origin.kind,
+            origin.namespace,
+            origin.name,
+            self.field,
+            self.code,
+            self.message,
+            self.hint,
+        )
 
     def at_line(self, line: int) -> Diagnostic:
         """Return the same finding with the line where its object starts."""

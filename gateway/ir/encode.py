@@ -8,15 +8,15 @@ kept from the last pass are recognised by identity and are not encoded again.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import orjson
 
+from gateway.base.differences import same_objects
 from gateway.base.hashing import content_digest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from gateway.ir.model import Certificate, Cluster, Gateway, Listener, Options, VirtualHost
 
     Piece = Options | Listener | VirtualHost | Cluster | Certificate
@@ -34,42 +34,53 @@ class Section:
         return f"Section(key={self.key!r}, {len(self.body)} bytes, digest={self.digest!r})"
 
 
-def pieces(gateway: Gateway) -> Iterator[tuple[str, Piece]]:
-    """Section keys (see ARCHITECTURE.md, "The delta") and objects, in the order of the model."""
-    yield "options/main", gateway.options
-    for listener in gateway.listeners:
-        yield f"listener/{listener.name}", listener
-    for host in gateway.virtual_hosts:
-        yield f"virtual_host/{host.name}", host
-    for cluster in gateway.clusters:
-        yield f"cluster/{cluster.name}", cluster
-    for certificate in gateway.certificates:
-        yield f"certificate/{certificate.name}", certificate
-
-
 def encode(gateway: Gateway) -> tuple[Section, ...]:
     """Encode everything, without a memory of earlier passes."""
     return Encoder().encode(gateway)
 
 
+@dataclass(frozen=True, slots=True)
+class _Family:
+    """The objects of one kind as they were encoded last, and their sections in the same order."""
+
+    objects: tuple[Piece, ...]
+    sections: tuple[Section, ...]
+
+
+_EMPTY = _Family((), ())
+
+
 class Encoder:
     """Encodes successive gateways; sections of objects that are the same Python object are taken over."""
 
-    __slots__ = ("_known",)
+    __slots__ = ("_families",)
 
     def __init__(self) -> None:
-        self._known: dict[str, tuple[Piece, Section]] = {}
+        self._families: dict[str, _Family] = {}
 
     def encode(self, gateway: Gateway) -> tuple[Section, ...]:
-        """Return all sections of ``gateway``; an unchanged object gives the very same section as before."""
-        known: dict[str, tuple[Piece, Section]] = {}
-        for key, piece in pieces(gateway):
-            earlier = self._known.get(key)
-            known[key] = earlier if earlier is not None and earlier[0] is piece else (piece, _section(key, piece))
-        self._known = known
-        return tuple(section for _, section in known.values())
+        """Return all sections of ``gateway``; an unchanged object gives the very same section as before.
+
+        They come in the order of the model, under the keys that ARCHITECTURE.md ("The delta") names.
+        """
+        families: dict[str, tuple[Piece, ...]] = {
+            "options": (gateway.options,),
+            "listener": gateway.listeners,
+            "virtual_host": gateway.virtual_hosts,
+            "cluster": gateway.clusters,
+            "certificate": gateway.certificates,
+        }
+        self._families = {name: self._family(name, objects) for name, objects in families.items()}
+        return tuple(chain.from_iterable(family.sections for family in self._families.values()))
+
+    def _family(self, name: str, objects: tuple[Piece, ...]) -> _Family:
+        earlier = self._families.get(name, _EMPTY)
+        if same_objects(objects, earlier.objects):
+            return earlier
+        known = dict(zip(map(id, earlier.objects), earlier.sections, strict=True))
+        return _Family(objects, tuple([known.get(id(item)) or _section(name, item) for item in objects]))
 
 
-def _section(key: str, piece: Piece) -> Section:
+def _section(family: str, piece: Piece) -> Section:
     body = orjson.dumps(piece)
-    return Section(key, body, content_digest(body).hex())
+    return Section(f"{family}/{getattr(piece, 'name', 'main')}", body, content_digest(body).hex())

@@ -10,11 +10,12 @@ is ``null`` in a full snapshot. Nothing here does I/O or knows how many workers 
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from gateway.base.differences import differences
+from gateway.base.hashing import DIGEST_BYTES, content_hash
 from gateway.plane.rows import CLUSTER_ROWS, LISTENER_ROWS, OTHER, RowTable
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 CLUSTER = "cluster/"
 LISTENER = "listener/"
+_SUM_LIMIT = 1 << (8 * DIGEST_BYTES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,38 +55,54 @@ class Payload:
 class DeltaBuilder:
     """What the workers are meant to have, and how to bring any of them there."""
 
-    __slots__ = ("_clusters", "_fallback", "_latest", "_listeners", "_sections", "digest", "version")
+    __slots__ = ("_encoded", "_fallback", "_latest", "_rows", "_sections", "_sum", "version")
 
     def __init__(self) -> None:
         self.version = 0
-        self.digest = ""
-        """Short hash of the whole configuration: equal on every replica that serves the same manifests."""
+        self._encoded: tuple[Section, ...] = ()
         self._sections: dict[str, Placed] = {}
         self._fallback: dict[str, Placed] = {}
         self._latest: Payload | None = None
-        self._clusters = RowTable(CLUSTER_ROWS)
-        self._listeners = RowTable(LISTENER_ROWS)
+        self._rows = {CLUSTER: RowTable(CLUSTER_ROWS), LISTENER: RowTable(LISTENER_ROWS)}
+        self._sum = 0
+
+    @property
+    def digest(self) -> str:
+        """Short hash of the whole configuration: equal on every replica that serves the same manifests."""
+        return content_hash(f"{self._sum:x}")[:16] if self.version else ""
 
     def update(self, encoded: Iterable[Section]) -> Payload | None:
         """Take a new configuration; the delta to it, or ``None`` when nothing differs from the current one.
 
-        The very first update is always a payload (an empty gateway is a configuration too).
+        Sections that are the same objects as in the last call cost next to nothing. The very first update is always a
+        payload (an empty gateway is a configuration too).
         """
-        sections = self._place(list(encoded))
-        changed = [key for key, section in sections.items() if not section.same(self._sections.get(key))]
-        removed = [key for key in self._sections if key not in sections]
+        encoded = tuple(encoded)
+        gone, fresh = differences(self._encoded, encoded)
+        self._encoded = encoded
+        arrived = {section.key: (section.body, section.digest) for section in fresh}
+        removed = [section.key for section in gone if section.key not in arrived]
+        for key in self._place(removed, [key for key in arrived if key not in self._sections]):
+            if key not in arrived:
+                arrived[key] = (self._sections[key].body, self._sections[key].digest)
+        placed = {key: Placed(body, digest, self._slot(key)) for key, (body, digest) in arrived.items()}
+        changed = {key: section for key, section in placed.items() if not section.same(self._sections.get(key))}
         if self.version and not changed and not removed:
             return None
         for key in removed:
             self._fallback.pop(key, None)
-        for key in changed:
-            if key in self._sections:
-                self._fallback.setdefault(key, self._sections[key])
+            self._sum -= _summand(key, self._sections.pop(key))
+        for key, section in changed.items():
+            earlier = self._sections.get(key)
+            if earlier is not None:
+                self._fallback.setdefault(key, earlier)
+                self._sum -= _summand(key, earlier)
+            self._sections[key] = section
+            self._sum += _summand(key, section)
+        self._sum %= _SUM_LIMIT
         base = self.version or None
         self.version += 1
-        self._sections = sections
-        self.digest = _total(sections)
-        self._latest = _payload(self.version, base, {key: sections[key] for key in changed}, removed)
+        self._latest = _payload(self.version, base, changed, removed)
         return self._latest
 
     def settle(self, version: int, faulty: Collection[str]) -> None:
@@ -111,33 +129,33 @@ class DeltaBuilder:
             _payload(self.version, before, pending, ()),
         )
 
-    def cluster_names(self) -> dict[int, str]:
+    def cluster_names(self) -> Mapping[int, str]:
         """Row to name of the clusters that have a row of their own."""
-        return self._clusters.names()
+        return self._rows[CLUSTER].names()
 
-    def listener_names(self) -> dict[int, str]:
+    def listener_names(self) -> Mapping[int, str]:
         """Row to name of the listeners that have a row of their own."""
-        return self._listeners.names()
+        return self._rows[LISTENER].names()
 
-    def _place(self, encoded: list[Section]) -> dict[str, Placed]:
-        keys = [section.key for section in encoded]
-        self._clusters.assign([key.removeprefix(CLUSTER) for key in keys if key.startswith(CLUSTER)])
-        self._listeners.assign([key.removeprefix(LISTENER) for key in keys if key.startswith(LISTENER)])
-        return {item.key: Placed(item.body, item.digest, self._slot(item.key)) for item in encoded}
+    def _place(self, removed: Iterable[str], fresh: Iterable[str]) -> list[str]:
+        """Give rows of removed sections to others; the keys of those that have one of their own now."""
+        placed: list[str] = []
+        for family, rows in self._rows.items():
+            gone, new = (
+                [key.removeprefix(family) for key in keys if key.startswith(family)] for keys in (removed, fresh)
+            )
+            placed += [family + name for name in rows.change(gone, new)]
+        return placed
 
     def _slot(self, key: str) -> int:
-        if key.startswith(CLUSTER):
-            return self._clusters.row(key.removeprefix(CLUSTER))
-        if key.startswith(LISTENER):
-            return self._listeners.row(key.removeprefix(LISTENER))
-        return OTHER
+        family, slash, name = key.partition("/")
+        rows = self._rows.get(family + slash)
+        return rows.row(name) if rows is not None else OTHER
 
 
-def _total(sections: Mapping[str, Placed]) -> str:
-    total = hashlib.sha256()
-    for key in sorted(sections):
-        total.update(f"{key}\0{sections[key].digest}\n".encode())
-    return total.hexdigest()[:16]
+def _summand(key: str, section: Placed) -> int:
+    """What a section adds to the sum over all, which one hash stands for: a sum needs no order and no second look."""
+    return int(content_hash(key, section.digest), 16)
 
 
 def _payload(version: int, base: int | None, upsert: Mapping[str, Placed], remove: Iterable[str]) -> Payload:

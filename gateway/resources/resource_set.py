@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import dataclass, field
+from operator import attrgetter
 from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeVar, cast
 
+from gateway.base.differences import differences, same_objects
 from gateway.base.keys import ObjectKey, kind_group
 from gateway.resources.model import Location, Resource
 
@@ -17,11 +20,12 @@ if TYPE_CHECKING:
 
 R = TypeVar("R", bound=Resource)
 _NO_LOCATION = Location()
+_KEY = attrgetter("key")
 
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """The difference of two sets, in the order of the newer set (removals in that of the older one)."""
+    """The difference of two sets, each part kind by kind in the order of namespace and name."""
 
     added: tuple[Resource, ...] = ()
     changed: tuple[tuple[Resource, Resource], ...] = ()
@@ -44,7 +48,7 @@ class ResourceSet:
 
     Objects that did not change are the very same Python objects in successive sets, and so is the view of a
     type without changes: ``new.of(Mapping) is old.of(Mapping)``. Compare with ``is``; that is what makes translation
-    incremental and :func:`diff` fast.
+    incremental and :func:`diff` fast. Views are ordered; the order of iteration over the set says nothing.
     """
 
     _by_key: Map[ObjectKey, Resource] = field(default_factory=lambda: MappingProxyType({}))
@@ -80,8 +84,34 @@ class ResourceSet:
             keys.sort()
             members = [by_key[key] for key in keys]
             earlier = previous._views.get(kind, ()) if previous is not None else ()
-            views[kind] = earlier if _same_objects(earlier, members) else tuple(members)
+            views[kind] = earlier if same_objects(earlier, members) else tuple(members)
         return cls(by_key, views, locations or {})
+
+    def replaced(self, objects: Map[ObjectKey, Resource | None], locations: Map[ObjectKey, Location]) -> ResourceSet:
+        """The set with some objects added, replaced or (``None``) taken away, and with new locations of some.
+
+        Tables are copied as a whole, so only the given objects cost time that anyone notices.
+        """
+        by_key, places = dict(self._by_key), {**self._locations, **locations}
+        views: dict[type[Resource], list[Resource]] = {}
+        for key, newer in objects.items():
+            older = by_key.get(key)
+            if older is newer:
+                continue
+            for kind in {type(item) for item in (older, newer) if item is not None}:
+                if kind not in views:
+                    views[kind] = list(self._views.get(kind, ()))
+            if older is not None:
+                _take_out(views[type(older)], key)
+            if newer is not None:
+                _insert(views[type(newer)], key, newer)
+                by_key[key] = newer
+            else:
+                del by_key[key]
+                places.pop(key, None)
+        changed = {kind: tuple(members) for kind, members in views.items()}
+        kept = {kind: members for kind, members in {**self._views, **changed}.items() if members}
+        return ResourceSet(by_key, kept, places)
 
     def of(self, kind: type[R]) -> tuple[R, ...]:
         """All objects of one type, ordered by namespace and name (those of a generic type by kind first)."""
@@ -115,22 +145,30 @@ class ResourceSet:
 
 
 def diff(old: ResourceSet, new: ResourceSet) -> Changes:
-    """Compare two sets by the identity of their objects; the cost is one dictionary look-up per object."""
+    """Compare two sets by the identity of their objects, for whatever reason they differ.
+
+    What both have in common is passed over at the speed of memory; see :mod:`gateway.base.differences`.
+    """
     added: list[Resource] = []
     changed: list[tuple[Resource, Resource]] = []
-    before = old._by_key
-    for key, newer in new._by_key.items():
-        older = before.get(key)
-        if older is newer:
+    removed: list[Resource] = []
+    for kind in {**old._views, **new._views}:
+        gone, fresh = differences(old._views.get(kind, ()), new._views.get(kind, ()))
+        if not gone and not fresh:
             continue
-        if older is None:
-            added.append(newer)
-        else:
-            changed.append((older, newer))
-    after = new._by_key
-    removed = [older for key, older in before.items() if key not in after]
+        for newer in fresh:
+            older = old._by_key.get(newer.key)
+            if older is None:
+                added.append(newer)
+            else:
+                changed.append((older, newer))
+        removed.extend(older for older in gone if older.key not in new._by_key)
     return Changes(tuple(added), tuple(changed), tuple(removed))
 
 
-def _same_objects(first: tuple[Resource, ...], second: list[Resource]) -> bool:
-    return len(first) == len(second) and all(a is b for a, b in zip(first, second, strict=True))
+def _insert(view: list[Resource], key: ObjectKey, resource: Resource) -> None:
+    view.insert(bisect_left(view, key, key=_KEY), resource)
+
+
+def _take_out(view: list[Resource], key: ObjectKey) -> None:
+    del view[bisect_left(view, key, key=_KEY)]

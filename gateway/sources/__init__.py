@@ -1,6 +1,6 @@
 """Where objects come from: folders of manifests."""
 
+from gateway.sources.assembly import SourceState
 from gateway.sources.directory import DirectorySource
-from gateway.sources.loader import SourceState
 
 __all__ = ["DirectorySource", "SourceState"]

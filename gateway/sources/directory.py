@@ -7,12 +7,14 @@ import os
 from typing import TYPE_CHECKING
 
 from gateway.resources.reader import DEFAULT_SETTINGS, ReadSettings
-from gateway.sources.loader import Loader, SourceState
+from gateway.sources.loader import Loader
 from gateway.sources.watcher import Watcher, WatchPlan
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable
     from pathlib import Path
+
+    from gateway.sources.assembly import SourceState
 
 
 class DirectorySource:

@@ -1,4 +1,4 @@
-"""Load all files, remember what they gave, and assemble the set of objects."""
+"""Load all files and remember what they gave."""
 
 from __future__ import annotations
 
@@ -7,28 +7,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gateway.base.hashing import content_digest
-from gateway.diagnostics import Collector, Diagnostic, Origin
-from gateway.resources.model import Location, Resource
-from gateway.resources.resource_set import ResourceSet
-from gateway.sources.filestate import MAX_FILE_BYTES, Entry, FileState, read_file_state, unreadable_state
+from gateway.sources.assembly import Assembly
+from gateway.sources.filestate import MAX_FILE_BYTES, FileState, read_file_state, unreadable_state
 from gateway.sources.tree import ManifestFile, Signature, Tree, find_files, unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from gateway.base.keys import ObjectKey
     from gateway.resources.reader import ReadSettings
+    from gateway.sources.assembly import SourceState
 
 _SETTLED_NS = 2_000_000_000
 """A file changed more recently than this is read again even if its signature is the same: time stamps are coarse."""
-
-
-@dataclass(frozen=True, slots=True)
-class SourceState:
-    """All objects of a source and everything there is to say about them."""
-
-    resources: ResourceSet
-    diagnostics: tuple[Diagnostic, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +39,13 @@ class _Loaded:
 class Loader:
     """Reads folders again and again; keeps parsed documents and unchanged objects. One thread at a time."""
 
-    __slots__ = ("_files", "_paths", "_settings", "_state", "tree")
+    __slots__ = ("_assembly", "_files", "_paths", "_settings", "tree")
 
     def __init__(self, paths: Sequence[str], settings: ReadSettings) -> None:
         self._paths = tuple(paths)
         self._settings = settings
         self._files: dict[str, _Loaded] = {}
-        self._state = SourceState(ResourceSet(), ())
+        self._assembly = Assembly()
         self.tree = Tree()
 
     def scan(self) -> SourceState:
@@ -79,8 +69,8 @@ class Loader:
         changed = changed or files.keys() != self._files.keys() or tree.diagnostics != self.tree.diagnostics
         self._files, self.tree = files, tree
         if changed:
-            self._state = self._assemble(files, tree)
-        return self._state
+            self._assembly.update({shown: loaded.state for shown, loaded in files.items()}, tree.diagnostics)
+        return self._assembly.state
 
     def _load(self, file: ManifestFile, before: _Loaded | None) -> _Loaded:
         known = before.state if before is not None else None
@@ -96,50 +86,3 @@ class Loader:
         if before is not None and before.digest == digest:
             return _Loaded(before.state, file.signature, digest, now)
         return _Loaded(read_file_state(content, file.shown, self._settings, known), file.signature, digest, now)
-
-    def _assemble(self, files: dict[str, _Loaded], tree: Tree) -> SourceState:
-        objects: dict[ObjectKey, Resource] = {}
-        locations: dict[ObjectKey, Location] = {}
-        found = Collector()
-        found.extend(tree.diagnostics)
-        for shown, loaded in files.items():
-            state = loaded.state
-            found.extend(state.faults)
-            for placed in state.pieces:
-                for entry in placed.parsed.entries:
-                    place = Location(shown, placed.document, placed.line + entry.line)
-                    _put(entry, place, objects, locations, found)
-                for diagnostic in placed.parsed.diagnostics:
-                    found.add(diagnostic.at_line(placed.line + diagnostic.line - 1))
-            for entry in state.kept:
-                _put(entry, Location(shown, 0, entry.line), objects, locations, found)
-                message = "its last good version stays in use until the newer one is corrected"
-                found.add(Diagnostic("warning", "last-good-kept", message, entry.resource.origin, line=entry.line))
-        resources = ResourceSet.of_keyed(objects, locations, self._state.resources)
-        return SourceState(resources, found.sorted())
-
-
-def _put(
-    entry: Entry,
-    place: Location,
-    objects: dict[ObjectKey, Resource],
-    locations: dict[ObjectKey, Location],
-    found: Collector,
-) -> None:
-    """Add one object; of two with the same key the first stays, and the finding names both places."""
-    first = locations.get(entry.key)
-    if first is None:
-        objects[entry.key] = entry.resource
-        locations[entry.key] = place
-        return
-    origin = entry.resource.origin
-    message = f"is declared already at {first}, which stays; the one at {place} is refused"
-    found.add(
-        Diagnostic(
-            "error",
-            "object-duplicate",
-            message,
-            Origin(origin.kind, origin.namespace, origin.name, place.path),
-            line=place.line,
-        )
-    )

@@ -55,16 +55,18 @@ def find_files(paths: Iterable[str]) -> Tree:
 
     Hidden entries are left out, except through ``..data``. Links are followed, every file and folder is taken once.
     """
-    tree = Tree()
-    seen: set[tuple[int, int]] = set()
+    walk = _Walk(Tree(), set())
     for root in paths:
-        for path, shown in _walk(root, root, tree, seen, 0):
-            _add(path, shown, root, tree, seen)
-            if len(tree.files) >= MAX_FILES:
+        base = os.path.abspath(root)
+        for found in walk.below(root, root, 0, os.path.realpath(os.path.dirname(base))):
+            walk.add(found, base)
+            if len(walk.tree.files) >= MAX_FILES:
                 message = f"only the first {MAX_FILES} files are loaded"
-                tree.diagnostics.append(Diagnostic("error", "files-too-many", message, Origin(path=shown_path(root))))
-                return tree
-    return tree
+                walk.tree.diagnostics.append(
+                    Diagnostic("error", "files-too-many", message, Origin(path=shown_path(root)))
+                )
+                return walk.tree
+    return walk.tree
 
 
 def shown_path(path: str) -> str:
@@ -72,48 +74,64 @@ def shown_path(path: str) -> str:
     return os.fsencode(path).decode("utf-8", "replace")
 
 
-def _walk(path: str, shown: str, tree: Tree, seen: set[tuple[int, int]], depth: int) -> Iterator[tuple[str, str]]:
-    try:
-        status = os.stat(path)
-        if not stat.S_ISDIR(status.st_mode):
-            if depth == 0 or shown.lower().endswith(SUFFIXES):
-                yield path, shown
-            return
-        identity = (status.st_dev, status.st_ino)
-        if identity in seen:
-            return
-        seen.add(identity)
-        names = sorted(os.listdir(path)) if depth < MAX_FOLDERS_DEEP else []
-    except OSError as error:
-        if depth == 0 or not isinstance(error, FileNotFoundError):
-            tree.diagnostics.append(unreadable(shown, error))
-        return
-    for name in names:
-        if not name.startswith("."):
-            yield from _walk(os.path.join(path, name), os.path.join(shown, name), tree, seen, depth + 1)
-    if KUBELET_LINK in names:
-        yield from _walk(os.path.join(path, KUBELET_LINK), shown, tree, seen, depth + 1)
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A path that may be a manifest, and the same without links."""
+
+    path: str
+    shown: str
+    status: os.stat_result
+    real: str
 
 
-def _add(path: str, shown: str, root: str, tree: Tree, seen: set[tuple[int, int]]) -> None:
-    try:
-        status = os.stat(path)
-    except OSError as error:
-        tree.diagnostics.append(unreadable(shown, error))
-        return
-    if not stat.S_ISREG(status.st_mode):
-        message = "is no regular file and is not loaded"
-        tree.diagnostics.append(Diagnostic("warning", "file-irregular", message, Origin(path=shown_path(shown))))
-        return
-    if (status.st_dev, status.st_ino) in seen:
-        return
-    seen.add((status.st_dev, status.st_ino))
-    signature = Signature(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
-    tree.files.append(ManifestFile(path, shown_path(shown), signature))
-    real = os.path.realpath(path)
-    base = os.path.abspath(root)
-    if real != base and not real.startswith(os.path.join(base, "")):
-        tree.targets.add(os.path.dirname(real))
+@dataclass(frozen=True, slots=True)
+class _Walk:
+    """One look at everything. Links are resolved once per folder, and for entries that are links themselves."""
+
+    tree: Tree
+    seen: set[tuple[int, int]]
+    """Device and inode of what was taken."""
+
+    def below(self, path: str, shown: str, depth: int, parent: str) -> Iterator[_Found]:
+        """Candidates at or below ``path``, which stands in the folder whose real path is ``parent``."""
+        try:
+            status = os.stat(path)
+            link = os.path.islink(path)
+            if not stat.S_ISDIR(status.st_mode):
+                if depth == 0 or shown.lower().endswith(SUFFIXES):
+                    real = os.path.realpath(path) if link else os.path.join(parent, os.path.basename(path))
+                    yield _Found(path, shown, status, real)
+                return
+            identity = (status.st_dev, status.st_ino)
+            if identity in self.seen:
+                return
+            self.seen.add(identity)
+            names = sorted(os.listdir(path)) if depth < MAX_FOLDERS_DEEP else []
+        except OSError as error:
+            if depth == 0 or not isinstance(error, FileNotFoundError):
+                self.tree.diagnostics.append(unreadable(shown, error))
+            return
+        here = os.path.realpath(path) if link or depth == 0 else os.path.join(parent, os.path.basename(path))
+        for name in names:
+            if not name.startswith("."):
+                yield from self.below(os.path.join(path, name), os.path.join(shown, name), depth + 1, here)
+        if KUBELET_LINK in names:
+            yield from self.below(os.path.join(path, KUBELET_LINK), shown, depth + 1, here)
+
+    def add(self, found: _Found, base: str) -> None:
+        """Take a regular file, once; note the folder that a link leads to outside ``base``."""
+        shown, status = shown_path(found.shown), found.status
+        if not stat.S_ISREG(status.st_mode):
+            message = "is no regular file and is not loaded"
+            self.tree.diagnostics.append(Diagnostic("warning", "file-irregular", message, Origin(path=shown)))
+            return
+        if (status.st_dev, status.st_ino) in self.seen:
+            return
+        self.seen.add((status.st_dev, status.st_ino))
+        signature = Signature(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+        self.tree.files.append(ManifestFile(found.path, shown, signature))
+        if found.real != base and not found.real.startswith(os.path.join(base, "")):
+            self.tree.targets.add(os.path.dirname(found.real))
 
 
 def unreadable(shown: str, error: OSError) -> Diagnostic:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gateway import ir
+from gateway.base.differences import same_objects
 from gateway.diagnostics import Collector
 from gateway.resources import EndpointSlice, Secret, Service, TLSContext
 from gateway.translate.certificates import secret_place
@@ -19,6 +20,8 @@ from gateway.translate.tlssettings import find_context
 from gateway.translate.upstreamtls import upstream_tls
 
 if TYPE_CHECKING:
+    from collections.abc import Set as AbstractSet
+
     from gateway.diagnostics import Diagnostic
     from gateway.resources import ResourceSet
     from gateway.resources.model import Resource
@@ -71,7 +74,7 @@ class ClusterResult:
 class ClusterTable:
     """Builds the clusters of one pass; results whose inputs are the same objects as before are taken over."""
 
-    __slots__ = ("_known", "_resources", "_same_world", "_slices", "_store", "used", "world")
+    __slots__ = ("_known", "_resources", "_slices", "_store", "same_world", "used", "world")
 
     def __init__(
         self,
@@ -91,21 +94,28 @@ class ClusterTable:
             resources.of(Secret),
             resources.of(TLSContext),
         )
-        self._same_world = bool(known_world) and all(a is b for a, b in zip(self.world, known_world, strict=True))
+        self.same_world = bool(known_world) and all(a is b for a, b in zip(self.world, known_world, strict=True))
+
+    def carry_over(self, names: AbstractSet[str]) -> None:
+        """Require again what the last pass required under these names; only where ``same_world`` is true."""
+        self.used = dict(self._known)
+        if len(names) != len(self.used):
+            for name in self.used.keys() - names:
+                del self.used[name]
 
     def require(self, spec: ClusterSpec) -> ClusterResult:
         """The cluster for ``spec``. It becomes part of the gateway if a route that is served uses it."""
         found = self.used.get(spec.name)
         if found is None:
             found = self._known.get(spec.name)
-            if found is None or not self._same_world:
+            if found is None or not self.same_world:
                 found = self._refresh(spec, found)
             self.used[spec.name] = found
         return found
 
     def _refresh(self, spec: ClusterSpec, earlier: ClusterResult | None) -> ClusterResult:
         inputs = self._inputs(spec)
-        if earlier is not None and _same_objects(inputs, earlier.inputs):
+        if earlier is not None and same_objects(inputs, earlier.inputs):
             return earlier
         built = self._build(spec, inputs)
         if earlier is not None and earlier.cluster == built.cluster and earlier.failure == built.failure:
@@ -181,7 +191,3 @@ class ClusterTable:
             stats_name=spec.stats_name,
         )
         return ClusterResult(cluster, failure, found.sorted(), certificate, inputs)
-
-
-def _same_objects(first: tuple[Resource | None, ...], second: tuple[Resource | None, ...]) -> bool:
-    return len(first) == len(second) and all(a is b for a, b in zip(first, second, strict=True))

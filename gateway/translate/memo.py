@@ -10,9 +10,19 @@ from gateway.translate.ingress import IngressMemo
 
 if TYPE_CHECKING:
     from gateway import ir
+    from gateway.diagnostics import Diagnostic
     from gateway.resources import Secret
     from gateway.translate.clusters import ClusterResult
     from gateway.translate.virtualhosts import BuiltHost
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """The clusters that served routes use, and their certificates. ``wanted``: names, one set per virtual host."""
+
+    wanted: tuple[frozenset[str], ...] = ()
+    clusters: tuple[ir.Cluster, ...] = ()
+    certificates: tuple[ir.Certificate, ...] = ()
 
 
 @dataclass(slots=True)
@@ -23,7 +33,9 @@ class Memo:
     ingress: IngressMemo = field(default_factory=IngressMemo)
     world: tuple[object, ...] = ()
     clusters: dict[str, ClusterResult] = field(default_factory=dict)
-    cluster_order: tuple[ir.Cluster, ...] = ()
+    served: Served = Served()
     certificates: dict[str, tuple[Secret, ir.Certificate]] = field(default_factory=dict)
     hosts: dict[str, BuiltHost] = field(default_factory=dict)
     gateway: ir.Gateway | None = None
+    located: dict[int, tuple[Diagnostic, Diagnostic]] = field(default_factory=dict)
+    """Findings without and with their lines, by ``id`` of the former."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from gateway import ir
+from gateway.base.differences import same_objects
 from gateway.base.keys import ObjectKey, kind_group
 from gateway.diagnostics import Collector, Diagnostic, Origin
 from gateway.resources import Host, Ingress, IngressClass, Listener, Mapping, Module, RateLimit, Secret, TLSContext
@@ -20,7 +21,7 @@ from gateway.translate.classes import classify
 from gateway.translate.clusters import ClusterTable
 from gateway.translate.ingress import translate_ingresses
 from gateway.translate.listeners import Port, additional_ports, build_listener, default_ports, without_collisions
-from gateway.translate.memo import Memo
+from gateway.translate.memo import Memo, Served
 from gateway.translate.virtualhosts import Contribution, VirtualHostTable
 
 if TYPE_CHECKING:
@@ -56,6 +57,8 @@ def translate(resources: ResourceSet, settings: TranslateSettings, memo: Memo | 
     gateway_options = options(module, settings, found)
     store = CertificateStore(resources, memo.certificates)
     clusters = ClusterTable(resources, store, memo.clusters, memo.world)
+    # Until this pass is through, no part of the memo may be taken for a whole.
+    memo.world = ()
     ingresses = classify(resources, settings)
     parts: list[Contribution] = translate_ambassador(
         resources, ingresses.emissary, settings, module, store, clusters, memo.ambassador, found
@@ -75,7 +78,9 @@ def translate(resources: ResourceSet, settings: TranslateSettings, memo: Memo | 
     gateway = _settled(gateway, memo.gateway)
     memo.world, memo.clusters, memo.hosts, memo.gateway = clusters.world, clusters.used, hosts.used, gateway
     memo.certificates = {name: known for name, known in store.known.items() if name in store.used}
-    return Translation(gateway, tuple(_located(item, resources) for item in found.sorted()))
+    findings = found.sorted()
+    memo.located = {id(item): (item, _located(item, memo.located.get(id(item)), resources)) for item in findings}
+    return Translation(gateway, tuple([located for _, located in memo.located.values()]))
 
 
 def _ports(
@@ -92,8 +97,7 @@ def _ports(
     else:
         proxy_protocol = module is not None and bool(module.spec.config.use_proxy_proto)
         ports = default_ports(parts, settings, gateway_options, proxy_protocol=proxy_protocol)
-        first = next(iter((*resources.of(Host), *resources.of(Mapping))), None)
-        if first is not None:
+        if any((resources.of(Host), resources.of(Mapping))):
             opened = ", ".join(str(port.port) for port in ports)
             found.notice(
                 "default-listeners",
@@ -107,18 +111,16 @@ def _served(
     clusters: ClusterTable, hosts: VirtualHostTable, store: CertificateStore, memo: Memo
 ) -> tuple[ir.Cluster, ...]:
     """Clusters that served routes use, by name; the tuple of the last pass when every one is the same."""
-    names: set[str] = set()
-    for built in hosts.used.values():
-        names |= built.clusters
-    used = clusters.used
-    for name in names:
-        certificate = used[name].certificate
-        if certificate is not None:
-            store.use(certificate)
-    order = memo.cluster_order
-    if len(order) != len(names) or any(item.name not in names or used[item.name].cluster is not item for item in order):
-        memo.cluster_order = tuple(used[name].cluster for name in sorted(names))
-    return memo.cluster_order
+    wanted = tuple([built.clusters for built in hosts.used.values()])
+    if not clusters.same_world or not same_objects(wanted, memo.served.wanted):
+        results = [clusters.used[name] for name in sorted(frozenset().union(*wanted))]
+        served = tuple([result.cluster for result in results])
+        if same_objects(served, memo.served.clusters):
+            served = memo.served.clusters
+        memo.served = Served(wanted, served, tuple([item.certificate for item in results if item.certificate]))
+    for certificate in memo.served.certificates:
+        store.use(certificate)
+    return memo.served.clusters
 
 
 def _settled(new: ir.Gateway, old: ir.Gateway | None) -> ir.Gateway:
@@ -138,10 +140,16 @@ def _kept(new: tuple[T, ...], old: tuple[T, ...]) -> tuple[T, ...]:
     return tuple(next((earlier for earlier in old if earlier == item), item) for item in new)
 
 
-def _located(item: Diagnostic, resources: ResourceSet) -> Diagnostic:
-    """Add the line of the object; objects of getambassador.io that are kept as they are have a group as well."""
+def _located(item: Diagnostic, earlier: tuple[Diagnostic, Diagnostic] | None, resources: ResourceSet) -> Diagnostic:
+    """Add the line of the object; ``earlier``: the finding with the line of the last pass, which may still hold.
+
+    Objects of getambassador.io that are kept as they are have a group as well.
+    """
     origin = item.origin
     group = _GROUPS.get(origin.kind)
     if group is None:
         return item
-    return resources.locate(item, ObjectKey(group, origin.namespace, origin.name))
+    place = resources.location(ObjectKey(group, origin.namespace, origin.name))
+    if earlier is not None and earlier[0] is item and earlier[1].line == place.line:
+        return earlier[1]
+    return item.at_line(place.line)

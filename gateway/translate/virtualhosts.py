@@ -81,9 +81,11 @@ class VirtualHostTable:
         if earlier is not None and earlier.parts == parts:
             return earlier
         host = merge(name, domain, parts)
-        if earlier is not None and earlier.host == host:
-            host = earlier.host
-        return BuiltHost(parts, host, used_clusters(host))
+        clusters = used_clusters(host)
+        if earlier is not None:
+            host = earlier.host if earlier.host == host else host
+            clusters = earlier.clusters if earlier.clusters == clusters else clusters
+        return BuiltHost(parts, host, clusters)
 
 
 def merge(name: str, domain: str, parts: Sequence[Contribution]) -> ir.VirtualHost:

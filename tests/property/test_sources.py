@@ -5,8 +5,10 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gateway.resources import Mapping
 from gateway.resources.reader import DEFAULT_SETTINGS
 from gateway.resources.yamltree import parse_yaml
+from gateway.sources.assembly import Assembly
 from gateway.sources.filestate import FileState, read_file_state
 from gateway.sources.yamlstream import split_documents
 
@@ -41,6 +43,28 @@ def test_an_incremental_reading_equals_a_full_one(versions: list[list[str]]) -> 
         text = "".join(documents).encode()
         state = read_file_state(text, "f.yaml", DEFAULT_SETTINGS, state)
         assert content(state) == content(read_file_state(text, "f.yaml", DEFAULT_SETTINGS, None))
+
+
+FOLDERS = st.dictionaries(st.sampled_from(["a.yaml", "b.yaml", "c.yaml"]), DOCUMENTS, max_size=3)
+
+
+@given(versions=st.lists(st.tuples(FOLDERS, st.booleans()), min_size=2, max_size=6))
+@settings(max_examples=150, deadline=None)
+def test_an_incremental_assembly_equals_a_full_one(versions: list[tuple[dict[str, list[str]], bool]]) -> None:
+    """Objects declared several times, within a file and across files that come, go, and change places."""
+    steady = Assembly()
+    states: dict[str, FileState] = {}
+    for folder, backwards in versions:
+        states = {
+            name: read_file_state("".join(documents).encode(), name, DEFAULT_SETTINGS, states.get(name))
+            for name, documents in sorted(folder.items(), reverse=backwards)
+        }
+        state, fresh = steady.update(states, ()), Assembly().update(states, ())
+        assert state.diagnostics == fresh.diagnostics
+        assert state.resources.of(Mapping) == fresh.resources.of(Mapping)
+        assert {item.key: item for item in state.resources} == {item.key: item for item in fresh.resources}
+        for item in fresh.resources:
+            assert state.resources.location(item.key) == fresh.resources.location(item.key)
 
 
 @given(documents=DOCUMENTS, head=st.sampled_from(["", "# head\n", "\n", "%YAML 1.1\n"]))

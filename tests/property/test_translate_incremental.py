@@ -163,10 +163,16 @@ OBJECTS = st.one_of(
     MAPPINGS, MAPPINGS, HOSTS, LISTENERS, SERVICES, SLICES, SECRETS, INGRESSES, CONTEXTS, LIMITS, MODULES, AUTH
 )
 EDITS = st.lists(st.lists(st.tuples(OBJECTS, st.booleans()), min_size=1, max_size=5), min_size=1, max_size=8)
+MAPPING_EDITS = st.builds(
+    lambda first, rest: [first, *rest],
+    st.lists(st.tuples(OBJECTS, st.just(False)), min_size=3, max_size=14),
+    st.lists(st.lists(st.tuples(MAPPINGS, st.booleans()), min_size=1, max_size=4), min_size=1, max_size=8),
+)
+"""Where nothing but Mappings changes, only they, their groups and their Hosts are looked at."""
 
 
-@settings(deadline=None, max_examples=150)
-@given(EDITS)
+@settings(deadline=None, max_examples=300)
+@given(EDITS | MAPPING_EDITS)
 def test_incremental_equals_full(rounds: list[list[tuple[object, bool]]]) -> None:
     memo, encoder = Memo(), Encoder()
     current: dict[object, Resource] = {}

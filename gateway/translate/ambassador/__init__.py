@@ -48,10 +48,9 @@ def translate_ambassador(
 ) -> list[Contribution]:
     """Contributions of all Hosts, with the routes of the Mappings that they take."""
     expanded = _expand(ingresses, resources, memo, found)
-    mappings = [*resources.of(Mapping), *(mapping for item in expanded for _, mapping in item.mappings)]
-    names = {id(mapping): name for item in expanded for name, mapping in item.mappings}
+    mappings = resources.of(Mapping)
     hosts = [*resources.of(Host), *(host for item in expanded for host in item.hosts)]
-    if not hosts and mappings:
+    if not hosts and (mappings or any(item.mappings for item in expanded)):
         default = default_host(settings.namespace, store)
         if memo.default is None or memo.default != default:
             memo.default = default
@@ -59,7 +58,7 @@ def translate_ambassador(
         _report_ignored_contexts(resources, found)
     parts = _translate_hosts(hosts, resources, store, memo, found)
     context = mapping_context(resources, settings, module, hosts)
-    return route_mappings(mappings, names, parts, context, clusters, memo.routing, found)
+    return route_mappings(mappings, expanded, parts, context, clusters, memo.routing, found)
 
 
 def _expand(

@@ -61,6 +61,8 @@ _PLAIN = MappingSpec(prefix="", service="")
 _DEFAULTS = {name: getattr(_PLAIN, name) for name in (*_WITHOUT_EFFECT, *_MUST_AGREE)}
 
 Role = Literal["forward", "redirect", "shadow"]
+Place = tuple[int, str, str]
+"""Where a Mapping stands among all: those of manifests by namespace and name, behind them those of Ingresses."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -69,6 +71,7 @@ class Member:
 
     name: str
     """Unique name of the route that this Mapping makes: ``mapping/NAMESPACE/NAME``."""
+    place: Place
     group: str
     """Equal for the members of one canary group."""
     origin: Origin
@@ -107,7 +110,7 @@ class Refusal(Exception):
         self.field = field
 
 
-def translate_mapping(name: str, mapping: Mapping, context: MappingContext) -> Translated:
+def translate_mapping(name: str, place: Place, mapping: Mapping, context: MappingContext) -> Translated:
     """Translate one Mapping under a unique route name."""
     found = Collector()
     try:
@@ -117,13 +120,15 @@ def translate_mapping(name: str, mapping: Mapping, context: MappingContext) -> T
         return Translated(mapping, None, found.sorted())
     _report_unused(mapping, found)
     try:
-        member = _member(name, mapping, matching, context, found)
+        member = _member(name, place, mapping, matching, context, found)
     except Refusal as refusal:
-        member = _refused(name, mapping, matching, refusal, found)
+        member = _refused(name, place, mapping, matching, refusal, found)
     return Translated(mapping, member, found.sorted())
 
 
-def _member(name: str, mapping: Mapping, matching: Matching, context: MappingContext, found: Collector) -> Member:
+def _member(
+    name: str, place: Place, mapping: Mapping, matching: Matching, context: MappingContext, found: Collector
+) -> Member:
     spec, module, origin = mapping.spec, context.module, mapping.origin
     role = _role(spec, origin, found)
     if role != "shadow":
@@ -137,13 +142,13 @@ def _member(name: str, mapping: Mapping, matching: Matching, context: MappingCon
         raise Refusal("service-syntax", "spec.service", str(error)) from error
     if address.remark:
         found.warning("service-syntax", address.remark, origin, "spec.service")
-    place = ir_origin(origin)
+    declared = ir_origin(origin)
     edits = actions.response_headers(spec, module)
     cluster: ClusterSpec | None = None
     limits: tuple[ir.RouteLimit, ...] = ()
     if role == "redirect":
         choice = ir.Choice(
-            100.0, place, redirect=actions.redirect(spec, address, origin, found), response_headers=edits
+            100.0, declared, redirect=actions.redirect(spec, address, origin, found), response_headers=edits
         )
     else:
         try:
@@ -152,7 +157,7 @@ def _member(name: str, mapping: Mapping, matching: Matching, context: MappingCon
             raise Refusal("resolver-unknown", "spec.resolver", str(error)) from error
         choice = ir.Choice(
             100.0,
-            place,
+            declared,
             forward=actions.forward(spec, cluster.name, module, origin, found),
             request_headers=actions.request_headers(spec, module, f"{cluster.host}:{cluster.port}"),
             response_headers=edits,
@@ -166,6 +171,7 @@ def _member(name: str, mapping: Mapping, matching: Matching, context: MappingCon
             raise Refusal("labels", "spec.labels", str(error)) from error
     return Member(
         name=name,
+        place=place,
         group=matching.group,
         origin=origin,
         matching=matching,
@@ -184,10 +190,13 @@ def _member(name: str, mapping: Mapping, matching: Matching, context: MappingCon
     )
 
 
-def _refused(name: str, mapping: Mapping, matching: Matching, refusal: Refusal, found: Collector) -> Member:
+def _refused(
+    name: str, place: Place, mapping: Mapping, matching: Matching, refusal: Refusal, found: Collector
+) -> Member:
     found.error(refusal.code, f"{refusal}; requests are answered 500", mapping.origin, refusal.field)
     return Member(
         name=name,
+        place=place,
         group=matching.group,
         origin=mapping.origin,
         matching=matching,

@@ -94,21 +94,37 @@ def test_payloads_do_not_print_what_they_hold() -> None:
     assert "canary" not in repr(payload)
 
 
+def test_the_digest_depends_on_the_sections_alone() -> None:
+    """Not on the way there, nor on rows."""
+    straight, around = DeltaBuilder(), DeltaBuilder()
+    assert straight.digest == ""
+    straight.update([section("cluster/a", x=1), section("cluster/b", x=2)])
+    around.update([section("cluster/b", x=1), section("cluster/c")])
+    around.update([section("cluster/b", x=2), section("cluster/c")])
+    assert around.digest != straight.digest
+    around.update([section("cluster/a", x=1), section("cluster/b", x=2)])
+    assert around.digest == straight.digest
+    around.update([section("cluster/a", x=2), section("cluster/b", x=1)])
+    assert around.digest != straight.digest
+
+
 def test_rows_are_stable_and_reused_last() -> None:
     rows = RowTable(5)
-    rows.assign(["a", "b"])
-    rows.assign(["b", "c"])
+    assert rows.change([], ["a", "b"]) == ["a", "b"]
+    assert rows.change(["a"], ["c"]) == ["c"]
     assert (rows.row("b"), rows.row("c")) == (2, 3)
-    rows.assign(["b", "c", "d", "a"])
+    rows.change([], ["d", "a"])
     assert (rows.row("d"), rows.row("a")) == (4, 1)
 
 
 def test_objects_without_a_row_share_row_0_until_one_is_free() -> None:
     rows = RowTable(2)
-    rows.assign(["a", "b"])
+    assert rows.change([], ["a", "b"]) == ["a"]
+    before = rows.names()
     assert rows.row("b") == OTHER
-    rows.assign(["b"])
+    assert rows.change(["a"], []) == ["b"]
     assert rows.names() == {1: "b"}
+    assert before == {1: "a"}
 
 
 def test_a_new_row_travels_although_the_body_is_the_same() -> None:

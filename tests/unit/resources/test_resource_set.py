@@ -4,7 +4,7 @@ import pytest
 
 from gateway.diagnostics import Origin
 from gateway.resources import Host, LabelSelector, Mapping, MappingSpec, Metadata, Resource, ResourceSet, diff
-from gateway.resources.model import SelectorRequirement
+from gateway.resources.model import Location, SelectorRequirement
 
 
 def mapping(name: str, prefix: str = "/") -> Mapping:
@@ -46,6 +46,25 @@ def test_difference_by_identity_and_shared_views() -> None:
     again = ResourceSet.build(after, previous=after)
     assert again.of(Mapping) is after.of(Mapping)
     assert not diff(after, again)
+
+
+def test_a_set_with_replacements_equals_one_that_is_built() -> None:
+    same, old, gone = mapping("m"), mapping("x", "/1"), host("gone")
+    before = ResourceSet.build([same, old, gone], {old.key: Location("f", 0, 1), gone.key: Location("f", 1, 5)})
+    new, first = mapping("x", "/2"), mapping("a")
+    after = before.replaced(
+        {new.key: new, first.key: first, gone.key: None, same.key: same, host("never").key: None},
+        {new.key: Location("f", 0, 2), first.key: Location("f", 1, 9)},
+    )
+    built = ResourceSet.build([first, same, new])
+    assert after.of(Mapping) == built.of(Mapping) == (first, same, new)
+    assert after.of(Host) == ()
+    assert {item.key: item for item in after} == {item.key: item for item in built}
+    assert [after.location(item.key).line for item in (new, first, gone)] == [2, 9, 0]
+    assert (before.of(Mapping), before.of(Host), before.location(gone.key).line) == ((same, old), (gone,), 5)
+    assert before.replaced({same.key: same}, {}).of(Mapping) is before.of(Mapping)
+    changes = diff(before, after)
+    assert (changes.added, changes.changed, changes.removed) == ((first,), ((old, new),), (gone,))
 
 
 @pytest.mark.parametrize(

@@ -5,15 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import orjson
+import pytest
 
 from gateway.ir import Encoder, encode, redacted
 from gateway.resources import Mapping, ResourceSet
-from gateway.translate import Memo, TranslateSettings, translate
-from gateway.translate.ambassador import matching, members
+from gateway.translate import Memo, TranslateSettings, pipeline, translate
+from gateway.translate.ambassador import grouping, groups, matching, members
 from tests.golden.compact import read
 
 if TYPE_CHECKING:
-    import pytest
+    from collections.abc import Mapping as Map
+    from collections.abc import Sequence
+
+    from gateway.translate.clusters import ClusterResult
 
 SETTINGS = TranslateSettings()
 TWO = """
@@ -79,6 +83,48 @@ def test_unchanged_parts_keep_their_identity() -> None:
     assert before.clusters[0] is after.clusters[0]
     assert before.certificates[0] is after.certificates[0]
     assert all(a is b for a, b in zip(before.listeners, after.listeners, strict=True))
+
+
+def test_only_what_changed_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    many = TWO + "".join(
+        f"---\napiVersion: getambassador.io/v3alpha1\nkind: Mapping\nmetadata: {{name: m{number}, namespace: d}}\n"
+        f"spec: {{hostname: a.example.com, prefix: /{number}/, service: s{number}}}\n"
+        for number in range(20)
+    )
+    resources, _ = read(many)
+    memo = Memo()
+    before = translate(resources, SETTINGS, memo)
+    built: list[str] = []
+    real = groups.build_group
+
+    def build(parts: Sequence[members.Member], clusters: Map[str, ClusterResult]) -> groups.Group:
+        built.append(parts[0].name)
+        return real(parts, clusters)
+
+    monkeypatch.setattr(grouping, "build_group", build)
+    changed, _ = read(many.replace("prefix: /7/, service: s7", "prefix: /seven/, service: other"))
+    newer = changed.get(Mapping, "d", "m7")
+    assert newer is not None
+    edited = resources.replaced({newer.key: newer}, {})
+    after = translate(edited, SETTINGS, memo)
+    assert built == ["mapping/d/m7"]
+    assert after == translate(edited, SETTINGS)
+    names = [[cluster.name for cluster in result.gateway.clusters] for result in (before, after)]
+    assert [set(names[0]) - set(names[1]), set(names[1]) - set(names[0])] == [{"s7.d:80"}, {"other.d:80"}]
+    assert set(memo.clusters) == set(names[1])
+    assert translate(resources, SETTINGS, memo) == before
+
+
+def test_a_failed_pass_leaves_no_half_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    resources, _ = read(TWO)
+    memo = Memo()
+    translate(resources, SETTINGS, memo)
+    changed, _ = read(TWO.replace("prefix: /good/, service: good", "prefix: /better/, service: better"))
+    with monkeypatch.context() as patch:
+        patch.setattr(pipeline, "build_listener", lambda *_: 1 // 0)
+        with pytest.raises(ZeroDivisionError):
+            translate(changed, SETTINGS, memo)
+    assert translate(changed, SETTINGS, memo) == translate(changed, SETTINGS)
 
 
 def test_sections_are_canonical_and_remembered() -> None:
