@@ -8,6 +8,7 @@
 pub mod access_log;
 pub mod address;
 pub mod civil;
+pub mod content_coding;
 pub mod cors;
 pub mod counters;
 pub mod escape;
