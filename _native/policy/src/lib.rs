@@ -7,6 +7,7 @@
 
 pub mod access_log;
 pub mod address;
+pub mod bandwidth;
 pub mod civil;
 pub mod content_coding;
 pub mod cors;

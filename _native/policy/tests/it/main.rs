@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a helper of a test fails the test")]
 
 mod access_log;
+mod bandwidth;
 mod content_coding;
 mod cors;
 mod facts;
