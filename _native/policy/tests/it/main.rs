@@ -14,3 +14,4 @@ mod redirect;
 mod rewrite;
 mod stats;
 mod table;
+mod upstream;

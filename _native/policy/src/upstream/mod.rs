@@ -1,0 +1,24 @@
+//! Which endpoint of a cluster gets a request, and what happens when endpoints fail.
+//!
+//! The model is Envoy, whose documents are named where a rule comes from. A [`Balancer`] is compiled and immutable; what
+//! a worker learns about endpoints lives in a [`State`] beside it. Everything else is a small state machine that is told the time.
+
+pub mod balance;
+mod choices;
+pub mod endpoint;
+mod ewma;
+pub mod hash;
+mod maglev;
+mod panic;
+mod ring;
+mod slow_start;
+mod smooth;
+pub mod state;
+mod tiers;
+mod turn;
+pub mod zone;
+
+pub use balance::{Balancer, Policy, Settings};
+pub use endpoint::{Endpoint, Live};
+pub use state::State;
+pub use zone::Locality;
