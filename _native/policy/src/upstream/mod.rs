@@ -1,9 +1,13 @@
 //! Which endpoint of a cluster gets a request, and what happens when endpoints fail.
 //!
 //! The model is Envoy, whose documents are named where a rule comes from. A [`Balancer`] is compiled and immutable; what
-//! a worker learns about endpoints lives in a [`State`] beside it. Everything else is a small state machine that is told the time.
+//! a worker learns about endpoints lives in a [`State`] beside it. Limits that hold across workers are words of shared
+//! memory ([`Breakers`]). Everything else is a small state machine that is told the time.
 
 pub mod balance;
+pub mod breaker;
+mod breaker_limits;
+mod breaker_words;
 mod choices;
 pub mod endpoint;
 mod ewma;
@@ -19,6 +23,7 @@ mod turn;
 pub mod zone;
 
 pub use balance::{Balancer, Policy, Settings};
+pub use breaker::{BreakerLayout, BreakerLimits, BreakerWorker, Breakers, Priority, Resource};
 pub use endpoint::{Endpoint, Live};
 pub use state::State;
 pub use zone::Locality;

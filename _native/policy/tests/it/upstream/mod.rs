@@ -1,4 +1,5 @@
 mod balance;
+mod breaker;
 mod hashing;
 mod swap;
 mod zone;
