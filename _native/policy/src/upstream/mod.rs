@@ -4,16 +4,19 @@
 //! a worker learns about endpoints lives in a [`State`] beside it. Limits that hold across workers are words of shared
 //! memory ([`Breakers`]). Everything else is a small state machine that is told the time.
 
+pub mod backoff;
 pub mod balance;
 pub mod breaker;
 mod breaker_limits;
 mod breaker_words;
+pub mod budget;
 mod choices;
 pub mod endpoint;
 mod ewma;
 pub mod hash;
 mod maglev;
 mod panic;
+pub mod retry;
 mod ring;
 mod slow_start;
 mod smooth;
@@ -22,8 +25,11 @@ mod tiers;
 mod turn;
 pub mod zone;
 
+pub use backoff::Backoff;
 pub use balance::{Balancer, Policy, Settings};
 pub use breaker::{BreakerLayout, BreakerLimits, BreakerWorker, Breakers, Priority, Resource};
+pub use budget::RetryBudget;
 pub use endpoint::{Endpoint, Live};
+pub use retry::{Attempt, Outcome, RetryDecision, RetryOn, RetryPolicy, RetryReason, StopReason};
 pub use state::State;
 pub use zone::Locality;
