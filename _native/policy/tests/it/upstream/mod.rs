@@ -1,6 +1,7 @@
 mod balance;
 mod breaker;
 mod hashing;
+mod outlier;
 mod retry;
 mod swap;
 mod zone;
