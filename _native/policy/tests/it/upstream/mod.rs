@@ -1,6 +1,7 @@
 mod balance;
 mod breaker;
 mod hashing;
+mod health;
 mod outlier;
 mod retry;
 mod swap;
