@@ -1,4 +1,5 @@
-//! The per-request decisions of the gateway: limits, client trust, CORS, rewrites, header edits, logs, counters.
+//! The per-request decisions of the gateway: limits, client trust, CORS, rewrites, header edits, upstream resilience,
+//! logs, counters.
 //!
 //! Everything here is a pure function of its arguments (or of a slice of atomics that somebody else mapped): no clock,
 //! no randomness, no sockets. Time and entropy are parameters, so every decision can be replayed and explained.
@@ -7,7 +8,9 @@
 
 pub mod access_log;
 pub mod address;
+pub mod bandwidth;
 pub mod civil;
+pub mod content_coding;
 pub mod cors;
 pub mod counters;
 pub mod escape;
@@ -27,6 +30,7 @@ pub mod stats;
 pub mod table;
 pub mod token;
 pub mod totals;
+pub mod upstream;
 
 pub use access_log::{AccessLog, LogRecord};
 pub use cors::{Cors, CorsDecision, Grant, OriginRule};

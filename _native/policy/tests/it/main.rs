@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a helper of a test fails the test")]
 
 mod access_log;
+mod bandwidth;
+mod content_coding;
 mod cors;
 mod facts;
 mod forwarded;
@@ -12,3 +14,4 @@ mod redirect;
 mod rewrite;
 mod stats;
 mod table;
+mod upstream;
