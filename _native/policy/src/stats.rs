@@ -1,6 +1,6 @@
 //! Where each counter lives in the memory that master and workers share, and how a worker writes it.
 //!
-//! The memory is a header, one region per worker and the shared token buckets, all 64-bit words. A region has exactly
+//! The memory is a header, one region per worker, the shared token buckets and the circuit breakers, all 64-bit words. A region has exactly
 //! one writer, so an addition is a plain load and store and costs no bus lock; readers see each word whole, and a sum
 //! over words that change meanwhile is a little old but never torn. Rows that nobody touched are never written, nor read:
 //! even a read allocates the page of a memory file, so each region says how many of its rows were ever handed out.
@@ -9,6 +9,7 @@ pub use crate::counters::{FIELDS, Field, GLOBALS, Global};
 use crate::latency;
 use crate::region::Table;
 pub use crate::region::{Region, Row, add, sub};
+use crate::upstream::{BreakerLayout, Breakers};
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use thiserror::Error;
@@ -16,7 +17,7 @@ use thiserror::Error;
 /// First word of the memory: `SLUICE` and two zero bytes.
 pub const MAGIC: u64 = 0x534c_5549_4345_0000;
 /// Changes with every change of this layout.
-pub const VERSION: u64 = 1;
+pub const VERSION: u64 = 2;
 /// Rows for listeners in each region; row 0 is shared by all that found no row.
 pub const LISTENERS: usize = 64;
 /// Rows for clusters in each region; row 0 is shared by all that found no row.
@@ -86,7 +87,22 @@ impl Layout {
     /// 64-bit words of the whole memory.
     #[must_use]
     pub const fn words(self) -> usize {
-        self.limit_table_range().end
+        self.breakers_range().end
+    }
+
+    const fn breaker_layout(self) -> BreakerLayout {
+        BreakerLayout { clusters: CLUSTERS, workers: self.workers }
+    }
+
+    const fn breakers_range(self) -> Range<usize> {
+        let start = self.limit_table_range().end;
+        start..start + self.breaker_layout().words()
+    }
+
+    /// The circuit breakers, whose rows are those of the clusters. Row 0 is shared and should not be limited.
+    #[must_use]
+    pub fn breakers(self, memory: &[AtomicU64]) -> Option<Breakers<'_>> {
+        Breakers::new(memory.get(self.breakers_range())?, self.breaker_layout())
     }
 
     /// Words of the shared token buckets, see [`crate::table::LimitTable`].
@@ -128,7 +144,7 @@ impl Layout {
         Ok(Region::over(&memory[self.region_range(worker)]))
     }
 
-    /// Zero the gauges of a worker slot whose process is gone. Words that are zero already are not written.
+    /// Zero the gauges of a worker slot whose process is gone, and give back what it held of circuit breakers. Words that are zero already are not written.
     pub fn reset_gauges(self, memory: &[AtomicU64], worker: usize) -> Result<(), LayoutError> {
         let region = self.region(memory, worker)?;
         let rows = region.table(Table::Listeners).chain(region.table(Table::Clusters));
@@ -137,6 +153,9 @@ impl Layout {
             if word.load(Relaxed) != 0 {
                 word.store(0, Relaxed);
             }
+        }
+        if let Some(breakers) = self.breakers(memory) {
+            breakers.release_worker(worker);
         }
         Ok(())
     }

@@ -10,6 +10,7 @@ use sluice_http1::{RequestHead, ResponseHead};
 use sluice_policy::rng::Rng;
 use sluice_policy::stats::{Global, Layout, LayoutError, Region, Row};
 use sluice_policy::table::LimitTable;
+use sluice_policy::upstream::BreakerWorker;
 use sluice_snapshot::Compiled;
 
 use crate::buffers::BufferPool;
@@ -202,6 +203,11 @@ impl Shared {
     pub(crate) fn limits(&self) -> LimitTable<'_> {
         let words = self.memory.words().get(self.layout.limit_table_range()).unwrap_or_default();
         LimitTable::new(words)
+    }
+
+    /// The circuit breakers that all workers share.
+    pub(crate) fn breakers(&self) -> Option<BreakerWorker<'_>> {
+        self.layout.breakers(self.memory.words())?.worker(self.worker)
     }
 
     pub(crate) fn random(&self) -> u64 {

@@ -1,4 +1,5 @@
 use sluice_policy::stats::{CLUSTERS, Field, Global, Layout, LayoutError, MAGIC};
+use sluice_policy::upstream::{Priority, Resource};
 use sluice_policy::{LimitTable, Rate, latency};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -17,7 +18,16 @@ fn parts_do_not_overlap() {
         assert_eq!(range.start, end);
         end = range.end;
     }
-    assert_eq!(layout.limit_table_range(), end..layout.words());
+    assert_eq!(layout.limit_table_range().start, end);
+    assert!(layout.limit_table_range().end < layout.words(), "the breakers come last");
+    let words: Vec<AtomicU64> = (0..layout.words()).map(|_| AtomicU64::new(0)).collect();
+    let breakers = layout.breakers(&words).unwrap();
+    let last = CLUSTERS - 1;
+    let worker = breakers.worker(layout.workers - 1).unwrap();
+    assert!(worker.take(last, Priority::High, Resource::Retries, 1));
+    assert!(words[..layout.limit_table_range().end].iter().all(|word| word.load(Relaxed) == 0));
+    layout.reset_gauges(&words, layout.workers - 1).unwrap();
+    assert_eq!(breakers.in_use(last, Priority::High, Resource::Retries), 0);
     let memory = memory(layout);
     let table = LimitTable::new(&memory[layout.limit_table_range()]);
     assert_eq!(table.entries(), 65_536);
