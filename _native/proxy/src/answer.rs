@@ -166,7 +166,7 @@ impl<'a, 'c> Answer<'a, 'c> {
     ) -> Result<(), ProxyError> {
         let request = self.request;
         let connection = request.connection;
-        let (Some(asked), Client::Http1(client)) = (self.upgrade, &connection.client) else {
+        let Some(asked) = self.upgrade else {
             return Err(ProxyError::UpstreamProtocol("it switched protocols without being asked"));
         };
         crate::tunnel::check_switch(request, asked, head, inbox.bytes()).map_err(ProxyError::UpstreamProtocol)?;
@@ -192,16 +192,24 @@ impl<'a, 'c> Answer<'a, 'c> {
             .write(&connection.shared, &mut out);
         }
         inbox.consume(length);
-        out.extend_from_slice(inbox.bytes());
         self.started = true;
         self.close = true;
-        self.aborted = true;
         connection.deadlines.tunnel(self.idle_ns);
-        let written = client.write_all(&out).await;
+        match &connection.client {
+            Client::Http1(client) => {
+                self.aborted = true;
+                out.extend_from_slice(inbox.bytes());
+                client.write_all(&out).await.map_err(|_| ProxyError::ClientGone)?;
+            }
+            Client::Http2(client) => {
+                client.begin_tunnel(&out)?;
+                client.send(inbox.bytes(), false).await?;
+            }
+        }
         connection.shared.scratch.put_out(out);
-        written.map_err(|_| ProxyError::ClientGone)?;
         let early = request.bytes.get(request.head_len..).unwrap_or_default();
-        let (up, down) = crate::tunnel::join(connection, client, stream, early).await;
+        let websocket = asked.eq_ignore_ascii_case(b"websocket");
+        let (up, down) = crate::tunnel::join(connection, stream, early, inbox.bytes(), websocket).await;
         request.record.received.set(request.record.received.get() + up);
         self.sent += down;
         Ok(())

@@ -31,6 +31,11 @@ impl Client {
         }
     }
 
+    /// It asked for a tunnel by extended CONNECT.
+    pub(crate) fn connects(&self) -> bool {
+        matches!(self, Self::Http2(stream) if stream.connects)
+    }
+
     /// The client is gone for good. If not, the current task wakes when that may have changed.
     pub(crate) fn poll_gone(&self, context: &mut Context<'_>) -> bool {
         match self {

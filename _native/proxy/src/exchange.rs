@@ -81,7 +81,11 @@ impl Request<'_> {
             return self.reply(reply, "DPE").await;
         }
         let target: &[u8] = if forward.path_rewrite.is_some() { &rewritten } else { path };
-        let upgrade = self.allowed_upgrade(route);
+        let upgrade = self.allowed_upgrade(route, forward);
+        if upgrade.is_none() && self.connection.client.connects() {
+            let reply = Reply::new(403).body(b"text/plain", b"the route does not allow this upgrade\n");
+            return self.reply(reply, "-").await;
+        }
         if !route.shadows.is_empty() {
             crate::shadow::mirror(self, route);
         }

@@ -35,6 +35,7 @@ mod tunnel;
 mod upcall;
 mod upload;
 mod upstream;
+mod websocket;
 
 pub use engine::{Engine, EngineConfig, EngineError};
 pub use error::{ProxyError, Retry, Side};

@@ -30,7 +30,11 @@ impl Request<'_> {
         matches!(self.head.method, Method::Get | Method::Head | Method::Put | Method::Delete | Method::Options)
     }
 
-    pub(crate) fn allowed_upgrade(&self, route: &Route) -> Option<&[u8]> {
+    /// The protocol to switch to. Towards HTTP/2 endpoints nothing is switched.
+    pub(crate) fn allowed_upgrade(&self, route: &Route, forward: &Forward) -> Option<&[u8]> {
+        if self.compiled.cluster(forward.cluster).is_some_and(|cluster| cluster.protocol == Protocol::Http2) {
+            return None;
+        }
         let asked = self.head.upgrade.as_ref()?.of(self.bytes);
         route.upgrades.iter().any(|allowed| asked.eq_ignore_ascii_case(allowed.as_bytes())).then_some(asked)
     }

@@ -1,16 +1,24 @@
 //! Connections that switched protocols (WebSocket and others): bytes both ways until both sides are done.
 
-use std::future::poll_fn;
+use std::cell::{Cell, RefCell};
+use std::future::{Future, poll_fn};
 use std::io;
+use std::pin::pin;
 use std::task::Poll;
 
+use bytes::Bytes;
 use sluice_http1::{HeaderKind, ResponseHead};
 
-use crate::deadline::Meter;
-use crate::downstream::Downstream;
+use crate::client::Client;
+use crate::deadline::{Deadlines, Meter};
+use crate::downstream::{Downstream, LINGER_NS};
+use crate::http2::body::Http2Body;
+use crate::http2::stream::StreamClient;
 use crate::relay::Progress;
 use crate::request::Request;
+use crate::shared::Shared;
 use crate::stream::Stream;
+use crate::websocket::{Frames, GOING_AWAY};
 
 /// RFC 6455 section 1.3.
 const WEBSOCKET_GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
@@ -43,7 +51,8 @@ pub(crate) fn check_switch(
     }
 }
 
-fn base64(data: &[u8]) -> Vec<u8> {
+/// RFC 4648 section 4.
+pub(crate) fn base64(data: &[u8]) -> Vec<u8> {
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut out = Vec::with_capacity(data.len().div_ceil(3) * 4);
     for chunk in data.chunks(3) {
@@ -57,21 +66,71 @@ fn base64(data: &[u8]) -> Vec<u8> {
     out
 }
 
-/// Copies both ways. `early` are bytes the client sent right behind its request. Returns the bytes moved up and down.
-pub(crate) async fn join(connection: &Downstream, client: &Stream, upstream: &Stream, early: &[u8]) -> (u64, u64) {
+/// The client's end of a tunnel.
+enum Far<'t> {
+    Http1(&'t Stream),
+    Http2(&'t StreamClient, RefCell<Option<Http2Body>>),
+}
+
+impl<'t> Far<'t> {
+    fn of(client: &'t Client) -> Self {
+        match client {
+            Client::Http1(stream) => Self::Http1(stream),
+            Client::Http2(stream) => Self::Http2(stream, RefCell::new(stream.take_body())),
+        }
+    }
+
+    async fn write(&self, data: &[u8]) -> io::Result<()> {
+        match self {
+            Self::Http1(stream) => stream.write_all(data).await,
+            Self::Http2(stream, _) => stream.sender.send(Bytes::copy_from_slice(data), false).await,
+        }
+    }
+
+    async fn end(&self) -> io::Result<()> {
+        match self {
+            Self::Http1(stream) => stream.shutdown_write().await,
+            Self::Http2(stream, _) => stream.sender.send(Bytes::new(), true).await,
+        }
+    }
+}
+
+/// One tunnel.
+struct Tunnel<'t> {
+    shared: &'t Shared,
+    deadlines: &'t Deadlines,
+    far: Far<'t>,
+    upstream: &'t Stream,
+    /// Follows what goes to the client, where that is known to be WebSocket.
+    frames: Option<RefCell<Frames>>,
+    /// The client was told that the gateway goes away; nothing may follow that.
+    parted: Cell<bool>,
+}
+
+/// Copies both ways. `early` are bytes the client sent right behind its request, `first` those that came with the
+/// upstream's head and were passed on. Returns the bytes moved up and down.
+pub(crate) async fn join(
+    connection: &Downstream,
+    upstream: &Stream,
+    early: &[u8],
+    first: &[u8],
+    websocket: bool,
+) -> (u64, u64) {
+    let mut frames = Frames::default();
+    frames.pass(if websocket { first } else { b"" });
+    let tunnel = Tunnel {
+        shared: &connection.shared,
+        deadlines: &connection.deadlines,
+        far: Far::of(&connection.client),
+        upstream,
+        frames: websocket.then(|| RefCell::new(frames)),
+        parted: Cell::new(false),
+    };
     let up_meter = Meter::new(&connection.deadlines);
     let down_meter = Meter::new(&connection.deadlines);
-    let up = async {
-        if !early.is_empty() {
-            upstream.write_all(early).await?;
-            up_meter.moved(early.len());
-        }
-        copy(connection, client, upstream, &up_meter).await
-    };
-    let down = copy(connection, upstream, client, &down_meter);
     {
-        let mut up = std::pin::pin!(up);
-        let mut down = std::pin::pin!(down);
+        let mut up = pin!(tunnel.up(early, &up_meter));
+        let mut down = pin!(tunnel.down(&down_meter));
         let (mut up_done, mut down_done) = (false, false);
         let both = poll_fn(|context| {
             if !up_done && let Poll::Ready(result) = up.as_mut().poll(context) {
@@ -94,12 +153,83 @@ pub(crate) async fn join(connection: &Downstream, client: &Stream, upstream: &St
     (up_meter.bytes(), down_meter.bytes())
 }
 
-/// Copies one direction to its end and passes the end on.
-async fn copy(connection: &Downstream, from: &Stream, to: &Stream, meter: &Meter<'_>) -> io::Result<()> {
-    let pool = &connection.shared.buffers;
-    loop {
+/// What a wait for bytes came to.
+enum Event {
+    Bytes(Box<[u8]>, usize),
+    /// A drain began, and a close frame may be sent now.
+    Part,
+}
+
+impl Tunnel<'_> {
+    /// From the client to the upstream, to the end, which is passed on.
+    async fn up(&self, early: &[u8], meter: &Meter<'_>) -> io::Result<()> {
+        if !early.is_empty() {
+            self.upstream.write_all(early).await?;
+            meter.moved(early.len());
+        }
+        match &self.far {
+            Far::Http1(client) => loop {
+                let Event::Bytes(data, count) = self.wait(client, false).await? else { continue };
+                if count == 0 {
+                    self.shared.buffers.put(data);
+                    return self.upstream.shutdown_write().await;
+                }
+                let written = self.upstream.write_all(data.get(..count).unwrap_or_default()).await;
+                self.shared.buffers.put(data);
+                written?;
+                meter.moved(count);
+            },
+            Far::Http2(_, body) => {
+                let Some(mut body) = body.take() else { return Ok(()) };
+                while let Some((data, _)) = body.data().await? {
+                    self.upstream.write_all(&data).await?;
+                    meter.moved(data.len());
+                }
+                self.upstream.shutdown_write().await
+            }
+        }
+    }
+
+    /// From the upstream to the client.
+    async fn down(&self, meter: &Meter<'_>) -> io::Result<()> {
+        loop {
+            let (data, count) = match self.wait(self.upstream, true).await? {
+                Event::Bytes(data, count) => (data, count),
+                Event::Part => {
+                    self.parted.set(true);
+                    self.far.write(&GOING_AWAY).await?;
+                    // The client answers with a close frame, which ends the upstream's side as well.
+                    self.deadlines.tunnel(LINGER_NS);
+                    continue;
+                }
+            };
+            if count == 0 {
+                self.shared.buffers.put(data);
+                return self.far.end().await;
+            }
+            let bytes = data.get(..count).unwrap_or_default();
+            if let Some(frames) = &self.frames {
+                frames.borrow_mut().pass(bytes);
+            }
+            // Nothing may follow a close frame, and what is dropped does not keep the tunnel alive.
+            let parted = self.parted.get();
+            let written = if parted { Ok(()) } else { self.far.write(bytes).await };
+            self.shared.buffers.put(data);
+            written?;
+            if !parted {
+                meter.moved(count);
+            }
+        }
+    }
+
+    /// Waits for bytes; holds no buffer while there are none.
+    async fn wait(&self, from: &Stream, downwards: bool) -> io::Result<Event> {
+        let pool = &self.shared.buffers;
         let mut buffer = None;
         let count = poll_fn(|context| {
+            if downwards && self.may_part() {
+                return Poll::Ready(Ok(None));
+            }
             let held = buffer.get_or_insert_with(|| pool.small());
             let polled = from.poll_read(context, held);
             if polled.is_pending()
@@ -107,18 +237,19 @@ async fn copy(connection: &Downstream, from: &Stream, to: &Stream, meter: &Meter
             {
                 pool.put(idle);
             }
-            polled
+            polled.map_ok(Some)
         })
         .await?;
-        let Some(data) = buffer else { return Ok(()) };
-        if count == 0 {
-            pool.put(data);
-            return to.shutdown_write().await;
-        }
-        let written = to.write_all(data.get(..count).unwrap_or_default()).await;
-        pool.put(data);
-        written?;
-        meter.moved(count);
+        Ok(match (buffer, count) {
+            (Some(data), Some(count)) => Event::Bytes(data, count),
+            _ => Event::Part,
+        })
+    }
+
+    fn may_part(&self) -> bool {
+        self.shared.draining.get()
+            && !self.parted.get()
+            && self.frames.as_ref().is_some_and(|frames| frames.borrow().is_between())
     }
 }
 

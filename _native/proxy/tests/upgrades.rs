@@ -146,3 +146,45 @@ fn a_client_that_resets_ends_its_tunnel() {
     });
     gate.assert_settled();
 }
+
+/// A server's text frame.
+fn frame(text: &str) -> Vec<u8> {
+    [&[0x81, u8::try_from(text.len()).unwrap()][..], text.as_bytes()].concat()
+}
+
+#[test]
+fn a_drain_says_goodbye_between_two_frames() {
+    let (cut, rest) = (frame("whole")[..3].to_vec(), frame("whole")[3..].to_vec());
+    let (sender, drained) = std::sync::mpsc::channel::<()>();
+    let drained = std::sync::Mutex::new(drained);
+    let (ready, waiting) = std::sync::mpsc::channel::<()>();
+    let upstream = Upstream::raw(move |mut wire, _| {
+        wire.head();
+        wire.send(switching(ACCEPT).as_bytes());
+        wire.send(&cut);
+        // The drain begins in the middle of a frame.
+        assert_eq!(wire.take(5), b"ready");
+        ready.send(()).unwrap();
+        drained.lock().unwrap().recv().unwrap();
+        wire.send(&rest);
+        assert_eq!(wire.take(3), b"bye", "what the client says to it goes on");
+        wire.send(&frame("too late"));
+    });
+    let gate = gate(&upstream);
+    let client = gate.start(|address| {
+        let mut wire = connect(address);
+        wire.send(ASK.as_bytes());
+        wire.head().unwrap();
+        assert_eq!(wire.take(3), frame("whole")[..3]);
+        wire.send(b"ready");
+        let all = [&frame("whole")[3..], &[0x88, 2, 0x03, 0xe9]].concat();
+        assert_eq!(wire.take(all.len()), all);
+        wire.send(b"bye");
+        wire.rest()
+    });
+    gate.until("the middle of a frame", || waiting.try_recv().is_ok());
+    gate.engine.drain();
+    sender.send(()).unwrap();
+    assert_eq!(gate.join(&client), b"", "nothing follows a close frame");
+    gate.assert_settled();
+}

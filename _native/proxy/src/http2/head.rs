@@ -1,9 +1,12 @@
 //! Heads between HTTP/2 and the text of HTTP/1.1.
 
 use bytes::Bytes;
+use h2::ext::Protocol;
 use http::header::{HeaderName, HeaderValue};
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, Version, request, response};
+
+use crate::tunnel::base64;
 
 /// A head that cannot be written in the other version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,9 +27,11 @@ fn line(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
 }
 
 /// Appends a request head as HTTP/1.1 text. What it says is judged by whoever parses it; an authority and a different
-/// `host` become two fields, which is refused there (RFC 9113 section 8.3.1).
-pub(crate) fn request_text(parts: &request::Parts, out: &mut Vec<u8>) {
-    out.extend_from_slice(parts.method.as_str().as_bytes());
+/// `host` become two fields, which is refused there (RFC 9113 section 8.3.1). An extended CONNECT becomes the upgrade
+/// that it stands for (RFC 8441 section 5); `key` is what HTTP/1.1 wants to be asked for in it.
+pub(crate) fn request_text(parts: &request::Parts, key: impl FnOnce() -> [u8; 16], out: &mut Vec<u8>) {
+    let upgrade = parts.extensions.get::<Protocol>();
+    out.extend_from_slice(upgrade.map_or(parts.method.as_str(), |_| "GET").as_bytes());
     out.push(b' ');
     out.extend_from_slice(parts.uri.path_and_query().map_or("/", PathAndQuery::as_str).as_bytes());
     out.extend_from_slice(b" HTTP/1.1\r\n");
@@ -50,6 +55,13 @@ pub(crate) fn request_text(parts: &request::Parts, out: &mut Vec<u8>) {
             out.extend_from_slice(crumb.as_bytes());
         }
         out.extend_from_slice(b"\r\n");
+    }
+    if let Some(protocol) = upgrade {
+        line(out, b"connection", b"Upgrade");
+        line(out, b"upgrade", protocol.as_str().as_bytes());
+        if protocol.as_str().eq_ignore_ascii_case("websocket") {
+            line(out, b"sec-websocket-key", &base64(&key()));
+        }
     }
     out.extend_from_slice(b"\r\n");
 }
@@ -150,7 +162,7 @@ mod tests {
 
     fn text_of(request: Request<()>) -> String {
         let mut out = Vec::new();
-        request_text(&request.into_parts().0, &mut out);
+        request_text(&request.into_parts().0, || [0; 16], &mut out);
         String::from_utf8(out).expect("a head is text here")
     }
 
@@ -167,6 +179,22 @@ mod tests {
         assert_eq!(
             text_of(request),
             "GET /a?b=c HTTP/1.1\r\nhost: example.com\r\nx-one: 1\r\ncookie: a=1; b=2\r\n\r\n"
+        );
+    }
+
+    #[test]
+    fn an_extended_connect_becomes_an_upgrade() {
+        let mut request = Request::builder()
+            .method("CONNECT")
+            .uri("https://example.com/chat")
+            .header("sec-websocket-version", "13")
+            .body(())
+            .expect("valid");
+        request.extensions_mut().insert(Protocol::from_static("websocket"));
+        assert_eq!(
+            text_of(request),
+            "GET /chat HTTP/1.1\r\nhost: example.com\r\nsec-websocket-version: 13\r\nconnection: Upgrade\r\n\
+             upgrade: websocket\r\nsec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
         );
     }
 

@@ -9,6 +9,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
+use h2::ext::Protocol;
 use h2::server::{Builder, Connection, SendResponse};
 use h2::{Reason, RecvStream};
 use http::Request as Message;
@@ -82,7 +83,8 @@ fn settings(options: &Options) -> Builder {
         .max_concurrent_streams(STREAMS)
         .max_header_list_size(u32::try_from(options.head_limits.max_head_bytes).unwrap_or(u32::MAX))
         .max_send_buffer_size(SEND_BUFFER)
-        .max_local_error_reset_streams(Some(LOCAL_ERRORS));
+        .max_local_error_reset_streams(Some(LOCAL_ERRORS))
+        .enable_connect_protocol();
     builder
 }
 
@@ -183,13 +185,15 @@ async fn exchange(arrival: Rc<Arrival>, message: Message<RecvStream>, respond: S
     let shared = &arrival.shared;
     let (parts, body) = message.into_parts();
     let body = (!body.is_end_stream()).then_some(body);
-    let has_body = body.is_some();
+    // What follows an extended CONNECT is no body but the other protocol (RFC 8441).
+    let connects = parts.extensions.get::<Protocol>().is_some();
+    let has_body = body.is_some() && !connects;
     let mut text = shared.scratch.out();
-    request_text(&parts, &mut text);
+    request_text(&parts, || (u128::from(shared.random()) << 64 | u128::from(shared.random())).to_be_bytes(), &mut text);
     drop(parts);
     let downstream = Downstream {
         shared: Rc::clone(shared),
-        client: Client::Http2(Box::new(StreamClient::new(arrival.secure, respond, body))),
+        client: Client::Http2(Box::new(StreamClient::new(arrival.secure, connects, respond, body))),
         peer: arrival.peer,
         listener: Rc::clone(&arrival.listener),
         slot: arrival.slot,

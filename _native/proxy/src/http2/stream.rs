@@ -12,10 +12,17 @@ use super::body::{Http2Body, Sender};
 use super::head;
 use crate::error::ProxyError;
 
+fn translate(text: &[u8]) -> Result<Response<()>, ProxyError> {
+    head::response(&Bytes::copy_from_slice(text))
+        .map_err(|_| ProxyError::UpstreamProtocol("a field of its answer cannot be sent over HTTP/2"))
+}
+
 /// The two halves of a stream.
 pub(crate) struct StreamClient {
     /// The connection is encrypted.
     pub(crate) secure: bool,
+    /// It asked for a tunnel, so no other answer than an error makes sense.
+    pub(crate) connects: bool,
     respond: RefCell<SendResponse<Bytes>>,
     /// Set once the head of the answer was sent.
     pub(crate) sender: Sender,
@@ -26,9 +33,10 @@ pub(crate) struct StreamClient {
 
 impl StreamClient {
     /// `body` is `None` when the request ended with its head.
-    pub(crate) fn new(secure: bool, respond: SendResponse<Bytes>, body: Option<RecvStream>) -> Self {
+    pub(crate) fn new(secure: bool, connects: bool, respond: SendResponse<Bytes>, body: Option<RecvStream>) -> Self {
         Self {
             secure,
+            connects,
             respond: RefCell::new(respond),
             sender: Sender::default(),
             begun: Cell::new(false),
@@ -67,8 +75,18 @@ impl StreamClient {
 
     /// Sends the head that the HTTP/1.1 text `head` says.
     pub(crate) fn begin(&self, head: &[u8], end: bool) -> Result<(), ProxyError> {
-        let response = head::response(&Bytes::copy_from_slice(head))
-            .map_err(|_| ProxyError::UpstreamProtocol("a field of its answer cannot be sent over HTTP/2"))?;
+        self.respond(translate(head)?, end)
+    }
+
+    /// Sends the head of a switch of protocols: 200, without what belongs to HTTP/1.1 (RFC 8441 section 5).
+    pub(crate) fn begin_tunnel(&self, head: &[u8]) -> Result<(), ProxyError> {
+        let mut response = translate(head)?;
+        *response.status_mut() = StatusCode::OK;
+        response.headers_mut().remove("sec-websocket-accept");
+        self.respond(response, false)
+    }
+
+    fn respond(&self, response: Response<()>, end: bool) -> Result<(), ProxyError> {
         let sent = self.respond.borrow_mut().send_response(response, end).map_err(|_| ProxyError::ClientGone)?;
         self.begun.set(true);
         if !end {
