@@ -1,4 +1,4 @@
-//! The wire form of the intermediate representation: a mirror of `gateway/ir/model.py`, name for name.
+//! The wire form of the intermediate representation: a mirror of `gateway/ir`, name for name.
 //!
 //! Durations are milliseconds, sizes bytes, weights percent. Unknown fields are refused, so that a master that is
 //! newer than its workers is noticed instead of half obeyed.

@@ -1,0 +1,94 @@
+"""Routes, their policies, and the virtual hosts that hold them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from gateway.ir.actions import Choice, PathRewrite
+    from gateway.ir.matching import Origin, RouteMatch, StringMatch
+
+
+@dataclass(frozen=True, slots=True)
+class Shadow:
+    """Mirror ``percent`` of the requests of a route to another cluster; answers are read and dropped."""
+
+    cluster: str
+    percent: float = 100.0
+    path_rewrite: PathRewrite | None = None
+    host_rewrite: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Cors:
+    """Cross-origin policy (WHATWG Fetch). An origin of ``*`` allows every origin, without credentials reflection."""
+
+    origins: tuple[StringMatch, ...]
+    methods: tuple[str, ...] = ()
+    headers: tuple[str, ...] = ()
+    exposed_headers: tuple[str, ...] = ()
+    credentials: bool = False
+    max_age: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LimitKey:
+    """One part of a bucket key. ``expected`` other than ``None`` must equal the value or the limit does not apply.
+
+    ``generic``: constant ``value``. ``header``: value of header ``value`` (absent header: limit does not apply).
+    ``remote_address``: trusted client address.
+    """
+
+    source: Literal["generic", "header", "remote_address"]
+    value: str = ""
+    expected: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RouteLimit:
+    """A local rate limit bound to a route: GCRA, ``rate`` requests per ``period_ms`` with a bucket of ``burst``.
+
+    ``name`` identifies the bucket together with the key values, so routes that share a limit share its buckets.
+    """
+
+    name: str
+    rate: int
+    period_ms: int
+    burst: int
+    keys: tuple[LimitKey, ...] = ()
+    dry_run: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One entry of a virtual host. Routes are listed in rank order: the first that matches wins."""
+
+    name: str
+    origin: Origin
+    match: RouteMatch
+    choices: tuple[Choice, ...]
+    shadows: tuple[Shadow, ...] = ()
+    cors: Cors | None = None
+    limits: tuple[RouteLimit, ...] = ()
+    upgrades: tuple[str, ...] = ()
+    bypass_auth: bool = False
+    filters: tuple[str, ...] = ()
+    insecure_exempt: bool = False
+    """True for routes served over cleartext whatever the host's ``insecure_action`` (ACME challenges, probes)."""
+
+
+@dataclass(frozen=True, slots=True)
+class VirtualHost:
+    """Routes for a set of domains. A domain is ``*``, ``name``, ``*.suffix`` or ``prefix.*``; no port.
+
+    Longest match wins in the order exact, ``*.suffix``, ``prefix.*``, ``*`` (as Envoy).
+    """
+
+    name: str
+    origin: Origin
+    domains: tuple[str, ...]
+    routes: tuple[Route, ...]
+    insecure_action: Literal["redirect", "reject", "route"] = "route"
+    redirect_port: int | None = None
+    """Port put into the ``https`` redirect, ``None`` for the default port."""
