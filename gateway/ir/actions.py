@@ -37,8 +37,39 @@ class PathRewrite:
 
 
 @dataclass(frozen=True, slots=True)
+class HashSource:
+    """What of a request chooses its endpoint (Emissary: ``load_balancer`` of policy ``ring_hash`` or ``maglev``).
+
+    ``cookie``: value of the cookie ``name``; with ``ttl_ms`` the gateway sets a cookie that is absent, for ``path`` if
+    that is not empty, and a ``ttl_ms`` of 0 makes it a session cookie. ``header``: value of the header ``name``.
+    ``source_address``: address of the connection's peer, without its port. What is absent chooses at random.
+    """
+
+    kind: Literal["cookie", "header", "source_address"]
+    name: str = ""
+    path: str = ""
+    ttl_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """When a request is sent again, and how often at most (Emissary: ``retry_policy``).
+
+    ``retry_on`` are Envoy's words (``x-envoy-retry-on``). ``num_retries`` counts attempts after the first; Envoy's
+    default is 1. ``per_try_timeout_ms`` ends one attempt, ``None`` leaves that to the timeout of the request.
+    """
+
+    retry_on: tuple[str, ...]
+    num_retries: int = 1
+    per_try_timeout_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Forward:
-    """Send the request to a cluster. Exactly one of ``host_rewrite`` and ``auto_host_rewrite`` may be set."""
+    """Send the request to a cluster. Exactly one of ``host_rewrite`` and ``auto_host_rewrite`` may be set.
+
+    ``hash`` is for clusters whose balancer hashes. ``priority`` chooses the circuit breaker of the cluster.
+    """
 
     cluster: str
     path_rewrite: PathRewrite | None = None
@@ -46,6 +77,9 @@ class Forward:
     auto_host_rewrite: bool = False
     timeout_ms: int = 3000
     idle_timeout_ms: int | None = None
+    hash: HashSource | None = None
+    retry: RetryPolicy | None = None
+    priority: Literal["default", "high"] = "default"
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,8 +26,44 @@ class TlsTermination:
 
 
 @dataclass(frozen=True, slots=True)
+class TcpChoice:
+    """One member of a TCP route; ``weight`` is its own share of the connections in percent."""
+
+    weight: float
+    cluster: str
+    origin: Origin
+
+
+@dataclass(frozen=True, slots=True)
+class TcpRoute:
+    """Connections that are forwarded byte by byte (Emissary: a group of TCPMappings).
+
+    ``server_names`` are compared with the name in the client's TLS hello. With ``terminate`` the listener's termination
+    for that name ends TLS and the cleartext is forwarded; without it the TLS bytes go on as they are. A route without
+    names takes what no name of another route and no TLS termination of the listener takes, cleartext included.
+    ``idle_timeout_ms`` is silence in both directions, ``None`` for one hour (Envoy's default), 0 for no limit.
+    """
+
+    name: str
+    origin: Origin
+    server_names: tuple[str, ...]
+    choices: tuple[TcpChoice, ...]
+    idle_timeout_ms: int | None = None
+    terminate: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Listener:
-    """A port. ``security``: ``xfp`` trusts X-Forwarded-Proto as the hop rules allow, the others are fixed."""
+    """A port. ``security``: ``xfp`` trusts X-Forwarded-Proto as the hop rules allow, the others are fixed.
+
+    ``tls``: HTTP is served over TLS; TCP routes say themselves what becomes of TLS, with the same ``terminations``.
+
+    ``protocol``: ``http`` is HTTP over TCP, perhaps beside ``tcp_routes``, which go first; ``tcp`` has ``tcp_routes``
+    only; ``udp`` is HTTP/3 (RFC 9114), with ``http3`` set. ``http3`` on an ``http`` listener says that a ``udp``
+    listener has the same address and port, which answers advertise (Alt-Svc, RFC 7838).
+    ``http2``: HTTP/2 is taken, by ALPN on TLS and by prior knowledge on cleartext (RFC 9113, section 3.3).
+    ``http2_max_concurrent_streams``: ``None`` for that of the options (Emissary: ``http2MaxConcurrentStreams``).
+    """
 
     name: str
     origin: Origin
@@ -39,6 +75,11 @@ class Listener:
     proxy_protocol: bool = False
     trusted_hops: int = 0
     terminations: tuple[TlsTermination, ...] = ()
+    protocol: Literal["http", "tcp", "udp"] = "http"
+    http2: bool = True
+    http2_max_concurrent_streams: int | None = None
+    http3: bool = False
+    tcp_routes: tuple[TcpRoute, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, repr=False)

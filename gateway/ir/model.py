@@ -10,38 +10,65 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from gateway.ir.actions import Choice, DirectResponse, Forward, HeaderEdits, HeaderValue, PathRewrite, Redirect
-from gateway.ir.clusters import Cluster, DnsTarget, Endpoint, UpstreamTls
-from gateway.ir.listeners import Certificate, Listener, TlsTermination
+from gateway.ir.actions import (
+    Choice,
+    DirectResponse,
+    Forward,
+    HashSource,
+    HeaderEdits,
+    HeaderValue,
+    PathRewrite,
+    Redirect,
+    RetryPolicy,
+)
+from gateway.ir.clusters import Balancer, CircuitBreaker, Cluster, DnsTarget, Endpoint, TcpKeepalive, UpstreamTls
+from gateway.ir.health import GrpcCheck, HealthCheck, HttpCheck, OutlierDetection, StatusRange
+from gateway.ir.listeners import Certificate, Listener, TcpChoice, TcpRoute, TlsTermination
 from gateway.ir.matching import NamedMatch, Origin, PathMatch, RouteMatch, StringMatch
-from gateway.ir.options import Options
-from gateway.ir.routes import Cors, LimitKey, Route, RouteLimit, Shadow, VirtualHost
+from gateway.ir.options import Compression, IpRule, IpRules, Options
+from gateway.ir.routes import Cors, ErrorOverride, LimitKey, Route, RouteLimit, Shadow, VirtualHost
 
 __all__ = [
+    "Balancer",
     "Certificate",
     "Choice",
+    "CircuitBreaker",
     "Cluster",
+    "Compression",
     "Cors",
     "DirectResponse",
     "DnsTarget",
     "Endpoint",
+    "ErrorOverride",
     "Forward",
     "Gateway",
+    "GrpcCheck",
+    "HashSource",
     "HeaderEdits",
     "HeaderValue",
+    "HealthCheck",
+    "HttpCheck",
+    "IpRule",
+    "IpRules",
     "LimitKey",
     "Listener",
     "NamedMatch",
     "Options",
     "Origin",
+    "OutlierDetection",
     "PathMatch",
     "PathRewrite",
     "Redirect",
+    "RetryPolicy",
     "Route",
     "RouteLimit",
     "RouteMatch",
     "Shadow",
+    "StatusRange",
     "StringMatch",
+    "TcpChoice",
+    "TcpKeepalive",
+    "TcpRoute",
     "TlsTermination",
     "UpstreamTls",
     "VirtualHost",

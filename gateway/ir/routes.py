@@ -61,8 +61,25 @@ class RouteLimit:
 
 
 @dataclass(frozen=True, slots=True)
+class ErrorOverride:
+    """Replaces the body of answers with one ``status`` (Emissary: ``error_response_overrides``).
+
+    ``body`` is a template of Envoy's command operators; of format ``json`` it is a JSON object of such templates. An
+    empty ``content_type`` is that of the format (``text/plain``, ``application/json``).
+    """
+
+    status: int
+    format: Literal["text", "json"]
+    body: str
+    content_type: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Route:
-    """One entry of a virtual host. Routes are listed in rank order: the first that matches wins."""
+    """One entry of a virtual host. Routes are listed in rank order: the first that matches wins.
+
+    ``error_overrides`` are used instead of those of the options; ``bypass_error_overrides`` switches both off.
+    """
 
     name: str
     origin: Origin
@@ -76,6 +93,8 @@ class Route:
     filters: tuple[str, ...] = ()
     insecure_exempt: bool = False
     """True for routes served over cleartext whatever the host's ``insecure_action`` (ACME challenges, probes)."""
+    error_overrides: tuple[ErrorOverride, ...] = ()
+    bypass_error_overrides: bool = False
 
 
 @dataclass(frozen=True, slots=True)

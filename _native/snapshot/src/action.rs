@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use sluice_policy::headers::HeaderAdd;
 use sluice_policy::redirect::PathChange;
+use sluice_policy::upstream::Priority;
 use sluice_policy::{HeaderEdits, PathRewrite, Redirect, Scheme};
 use sluice_route::Pattern;
 
+use crate::attempt::{HashSource, Retry};
 use crate::format;
 use crate::ids::{ClusterId, Ids};
 use crate::model;
@@ -49,6 +51,12 @@ pub struct Forward {
     pub timeout: Option<Duration>,
     /// Longest silence; `None` is the default, zero is off.
     pub idle_timeout: Option<Duration>,
+    /// What chooses the endpoint, for a cluster whose balancer hashes.
+    pub hash: Option<Box<HashSource>>,
+    /// When it is sent again; `None` for the gateway's own rules.
+    pub retry: Option<Box<Retry>>,
+    /// Which circuit breaker counts it.
+    pub priority: Priority,
 }
 
 /// Answer without an upstream.
@@ -78,13 +86,26 @@ impl DirectResponse {
 }
 
 impl Forward {
-    pub(crate) fn compile(forward: &model::Forward, ids: &mut Ids) -> Result<Self, String> {
+    /// Compiles. What is wrong without making the action wrong (field and message) is added to `notes`.
+    pub(crate) fn compile(
+        forward: &model::Forward,
+        ids: &mut Ids,
+        notes: &mut Vec<(&'static str, String)>,
+    ) -> Result<Self, String> {
         let (cluster, cluster_name) = ids.of(&forward.cluster);
         let host_rewrite = match (&forward.host_rewrite, forward.auto_host_rewrite) {
             (Some(_), true) => return Err("host_rewrite and auto_host_rewrite exclude each other".to_owned()),
             (None, true) => HostRewrite::Upstream,
             (host, false) => host_rewrite(host.as_deref())?,
         };
+        let hash = forward.hash.as_ref().and_then(|source| {
+            HashSource::compile(source).inspect_err(|message| notes.push(("hash", message.clone()))).ok()
+        });
+        let retry = forward.retry.as_ref().map(|policy| {
+            let (built, unknown) = Retry::compile(policy);
+            notes.extend(unknown.iter().map(|word| ("retry.retry_on", format!("{word:?} is not known"))));
+            built
+        });
         Ok(Self {
             cluster,
             cluster_name,
@@ -92,6 +113,12 @@ impl Forward {
             host_rewrite,
             timeout: (forward.timeout_ms > 0).then(|| Duration::from_millis(forward.timeout_ms)),
             idle_timeout: forward.idle_timeout_ms.map(Duration::from_millis),
+            hash: hash.map(Box::new),
+            retry: retry.map(Box::new),
+            priority: match forward.priority {
+                model::Priority::Default => Priority::Default,
+                model::Priority::High => Priority::High,
+            },
         })
     }
 }

@@ -7,13 +7,19 @@
 #![forbid(unsafe_code)]
 
 mod action;
+mod addresses;
 mod apply;
+mod attempt;
 mod cluster;
 mod compiled;
+mod compression;
 mod decide;
 mod delta;
 mod error;
+mod errorbody;
 mod format;
+mod headercase;
+mod health;
 mod host;
 mod ids;
 mod listener;
@@ -23,17 +29,27 @@ mod options;
 mod policy;
 mod route;
 mod store;
+mod tcp;
 pub mod tls;
+mod traffic;
 
 pub use action::{Action, DirectResponse, Forward, HostRewrite};
+pub use addresses::{Cidr, IpRules};
+pub use attempt::{HashSource, Retry, SetCookie};
 pub use cluster::{Cluster, ClusterTls, Dns};
 pub use compiled::Compiled;
+pub use compression::Compression;
 pub use decide::{Selection, select};
 pub use error::{Issue, SnapshotError};
+pub use errorbody::{ErrorBody, ErrorOverride, ErrorOverrides, ORIGINAL_BODY};
+pub use headercase::{HeaderCase, Spelling};
+pub use health::{HealthCheck, Probe};
 pub use host::VirtualHost;
 pub use ids::ClusterId;
 pub use listener::Listener;
-pub use model::{InsecureAction, Origin, PathMatchKind, Protocol};
+pub use model::{InsecureAction, ListenerProtocol, Origin, PathMatchKind};
 pub use options::Options;
 pub use policy::{LimitKey, LimitSource, RouteLimit};
 pub use route::{Choice, PathInfo, Route, Shadow};
+pub use tcp::{TcpChoice, TcpRoute, TcpRoutes};
+pub use traffic::{Balancing, BreakerLimits, CircuitBreakers, Priority, Protocol, TcpKeepalive};

@@ -7,8 +7,9 @@ use sluice_route::DomainMap;
 
 use crate::error::Findings;
 use crate::host::VirtualHost;
-use crate::model::{self, Origin};
+use crate::model::{self, ListenerProtocol, Origin};
 use crate::store::Store;
+use crate::tcp::TcpRoutes;
 use crate::tls::ListenerTls;
 
 /// A port with everything that is served on it.
@@ -30,6 +31,16 @@ pub struct Listener {
     pub encrypted: bool,
     /// TLS; `None` for cleartext.
     pub tls: Option<Arc<ListenerTls>>,
+    /// What is spoken.
+    pub protocol: ListenerProtocol,
+    /// HTTP/2 is taken: by ALPN on TLS, by prior knowledge on cleartext.
+    pub http2: bool,
+    /// Streams of one HTTP/2 connection; above zero.
+    pub http2_max_concurrent_streams: u32,
+    /// HTTP/3 is served, or is to be advertised: see [`Listener::advertises_http3`].
+    pub http3: bool,
+    /// Connections that are forwarded; they go before what is served.
+    pub tcp: Arc<TcpRoutes>,
     /// What is served, in the order declared.
     pub virtual_hosts: Box<[Arc<VirtualHost>]>,
     /// Row in shared memory.
@@ -44,6 +55,11 @@ impl Listener {
     /// The virtual host for a name (lower case, no port); that of `*` when no other domain fits.
     pub fn virtual_host(&self, host: &[u8]) -> Option<&Arc<VirtualHost>> {
         self.virtual_hosts.get(*self.domains.get(host)?)
+    }
+
+    /// Whether answers say that HTTP/3 is served on the same port (`Alt-Svc`, RFC 7838).
+    pub fn advertises_http3(&self) -> bool {
+        self.http3 && self.protocol == ListenerProtocol::Http
     }
 
     /// Which rules about client certificates a server name is under, see [`ListenerTls::termination`].
@@ -86,6 +102,22 @@ impl Listener {
                 model.tls.then(|| ListenerTls::compile(&model.terminations, &store.certificates, &mut tls_findings));
             (tls.flatten().map(Arc::new), tls_findings)
         });
+        let tcp = last
+            .filter(|(old, _)| {
+                keep_tls
+                    && (old.tls, &old.terminations, &old.tcp_routes)
+                        == (model.tls, &model.terminations, &model.tcp_routes)
+            })
+            .map_or_else(
+                || Arc::new(TcpRoutes::compile(model, &store.certificates)),
+                |(_, last)| Arc::clone(&last.tcp),
+            );
+        let streams = model.http2_max_concurrent_streams;
+        if streams == Some(0) {
+            findings.add("http2_max_concurrent_streams", "must be above zero: that of the options is used");
+        }
+        let streams = streams.filter(|&streams| streams > 0);
+        findings.0.extend(tcp.findings().0.iter().cloned());
         findings.0.extend(domain_findings.0.iter().chain(&tls_findings.0).cloned());
         Self {
             name: Arc::from(model.name.as_str()),
@@ -105,6 +137,11 @@ impl Listener {
             proxy_protocol: model.proxy_protocol,
             encrypted: model.tls,
             tls,
+            protocol: model.protocol,
+            http2: model.http2,
+            http2_max_concurrent_streams: streams.unwrap_or(store.options.built.http2_max_concurrent_streams),
+            http3: model.http3,
+            tcp,
             virtual_hosts: virtual_hosts.into_boxed_slice(),
             slot,
             domains,

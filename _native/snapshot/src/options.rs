@@ -1,10 +1,16 @@
 //! Gateway-wide behaviour, in the types of the crates that obey it.
 
+use std::sync::Arc;
+
 use sluice_http1::{EscapedSlashes, HeadLimits, NormalizePolicy, Underscores};
 use sluice_policy::{AccessLog, Security, TrustPolicy};
 
+use crate::addresses::IpRules;
+use crate::compression::Compression;
 use crate::error::Findings;
+use crate::errorbody::ErrorOverrides;
 use crate::format;
+use crate::headercase::HeaderCase;
 use crate::model;
 
 /// See `gateway.ir.Options`; timeouts are nanoseconds.
@@ -32,6 +38,24 @@ pub struct Options {
     pub x_forwarded_proto_redirect: bool,
     /// Access log; `None` for none.
     pub access_log: Option<AccessLog>,
+    /// Compression of answers; `None` for none.
+    pub compression: Option<Arc<Compression>>,
+    /// Requests are read as a whole up to this size, larger ones are answered 413; `None` for streaming.
+    pub max_request_bytes: Option<u64>,
+    /// Bytes kept per connection and direction; `None` for the gateway's own limit.
+    pub buffer_limit_bytes: Option<u64>,
+    /// Error bodies, see `Route::error_override`.
+    pub error_overrides: ErrorOverrides,
+    /// How header names are written in HTTP/1.1.
+    pub header_case: HeaderCase,
+    /// Which client addresses are served; `None` for all.
+    pub ip_rules: Option<Arc<IpRules>>,
+    /// grpc-web becomes gRPC.
+    pub grpc_web: bool,
+    /// gRPC over HTTP/1.1 becomes gRPC.
+    pub grpc_http11_bridge: bool,
+    /// Streams of one connection of a client, where its listener does not say; above zero.
+    pub http2_max_concurrent_streams: u32,
 }
 
 impl Default for Options {
@@ -61,6 +85,11 @@ impl Options {
             findings.add("server_name", message);
             Box::from(&b"sluice"[..])
         });
+        let compression = options.gzip.as_ref().and_then(|gzip| Compression::compile(gzip, findings));
+        let streams = options.http2_max_concurrent_streams;
+        if streams == 0 {
+            findings.add("http2_max_concurrent_streams", "must be above zero: one is used");
+        }
         Self {
             server_name,
             head_limits: HeadLimits {
@@ -95,6 +124,15 @@ impl Options {
             strip_matching_host_port: options.strip_matching_host_port,
             x_forwarded_proto_redirect: options.x_forwarded_proto_redirect,
             access_log,
+            compression: compression.map(Arc::new),
+            max_request_bytes: options.max_request_bytes,
+            buffer_limit_bytes: options.buffer_limit_bytes.filter(|&bytes| bytes > 0),
+            error_overrides: ErrorOverrides::compile(&options.error_overrides, "error_overrides", findings),
+            header_case: HeaderCase::compile(options, findings),
+            ip_rules: options.ip_rules.as_ref().map(|rules| Arc::new(IpRules::compile(rules, findings))),
+            grpc_web: options.grpc_web,
+            grpc_http11_bridge: options.grpc_http11_bridge,
+            http2_max_concurrent_streams: streams.max(1),
         }
     }
 }

@@ -7,8 +7,10 @@ use smallvec::{SmallVec, smallvec};
 
 use crate::action::{self, Action, DirectResponse, Forward, HostRewrite};
 use crate::error::Findings;
+use crate::errorbody::{ErrorOverride, ErrorOverrides};
 use crate::ids::{ClusterId, Ids};
 use crate::model::{self, Origin, PathMatchKind};
+use crate::options::Options;
 use crate::policy::{self, RouteLimit};
 
 /// The path comparison of a route, for rewrites and for explaining.
@@ -46,6 +48,10 @@ pub struct Route {
     pub filters: Box<[Box<str>]>,
     /// Served over cleartext whatever the host says.
     pub insecure_exempt: bool,
+    /// Error bodies of its own; `None` for those of the options. See [`Route::error_override`].
+    pub error_overrides: Option<Box<ErrorOverrides>>,
+    /// Error answers stay as they are.
+    pub bypass_error_overrides: bool,
     /// Why the route must answer 500 instead of doing half of what it was told; `None` for a sound route. For logs,
     /// not for clients.
     pub broken: Option<Box<str>>,
@@ -112,6 +118,9 @@ impl Route {
             shadows.extend(parts.keep(&format!("shadows[{n}]"), Shadow::compile(shadow, ids)));
         }
         let cors = route.cors.and_then(|cors| parts.keep("cors", policy::cors(&cors)));
+        let own = &route.error_overrides;
+        let at = format!("{}.error_overrides", parts.at);
+        let error_overrides = (!own.is_empty()).then(|| ErrorOverrides::compile(own, &at, parts.findings));
         let mut limits = Vec::new();
         for (n, limit) in route.limits.into_iter().enumerate() {
             limits.extend(parts.keep(&format!("limits[{n}]"), RouteLimit::compile(limit)));
@@ -128,8 +137,18 @@ impl Route {
             bypass_auth: route.bypass_auth,
             filters: route.filters.into_iter().map(String::into_boxed_str).collect(),
             insecure_exempt: route.insecure_exempt,
+            error_overrides: error_overrides.map(Box::new),
+            bypass_error_overrides: route.bypass_error_overrides,
             broken: parts.broken.map(String::into_boxed_str),
         }
+    }
+
+    /// What replaces the body of an answer with this status, if anything does.
+    pub fn error_override<'o>(&'o self, options: &'o Options, status: u16) -> Option<&'o ErrorOverride> {
+        if self.bypass_error_overrides {
+            return None;
+        }
+        self.error_overrides.as_deref().unwrap_or(&options.error_overrides).get(status)
     }
 
     /// Sum of the shares of all choices in percent.
@@ -218,7 +237,12 @@ fn action_of(
 ) -> Option<Action> {
     match (forward, redirect, direct) {
         (Some(forward), None, None) => {
-            parts.keep(&format!("{at}.forward"), Forward::compile(&forward, ids)).map(Action::Forward)
+            let mut notes = Vec::new();
+            let built = Forward::compile(&forward, ids, &mut notes);
+            for (field, message) in notes {
+                parts.findings.add(format!("{}.{at}.forward.{field}", parts.at), message);
+            }
+            parts.keep(&format!("{at}.forward"), built).map(Action::Forward)
         }
         (None, Some(redirect), None) => {
             parts.keep(&format!("{at}.redirect"), action::redirect(&redirect)).map(Action::Redirect)

@@ -55,6 +55,64 @@ pub struct PathRewrite {
     pub pattern: String,
 }
 
+/// `HashSource.kind`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HashKind {
+    /// A cookie.
+    Cookie,
+    /// A header.
+    Header,
+    /// The address of the peer.
+    SourceAddress,
+}
+
+/// What of a request chooses its endpoint.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HashSource {
+    /// Which part.
+    pub kind: HashKind,
+    /// Name of the cookie or header.
+    #[serde(default)]
+    pub name: String,
+    /// Path of a cookie that the gateway sets.
+    #[serde(default)]
+    pub path: String,
+    /// Age of a cookie that the gateway sets; 0 for a session cookie, `None` for none.
+    #[serde(default)]
+    pub ttl_ms: Option<u64>,
+}
+
+fn once() -> u32 {
+    1
+}
+
+/// When a request is sent again.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RetryPolicy {
+    /// Envoy's words.
+    pub retry_on: Vec<String>,
+    /// Attempts after the first.
+    #[serde(default = "once")]
+    pub num_retries: u32,
+    /// Time for one attempt.
+    #[serde(default)]
+    pub per_try_timeout_ms: Option<u64>,
+}
+
+/// Which circuit breaker counts a request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Priority {
+    /// Most requests.
+    #[default]
+    Default,
+    /// Routes that say so.
+    High,
+}
+
 /// Send to a cluster.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -76,6 +134,15 @@ pub struct Forward {
     /// Silence on the stream; 0 is off.
     #[serde(default)]
     pub idle_timeout_ms: Option<u64>,
+    /// What chooses the endpoint.
+    #[serde(default)]
+    pub hash: Option<HashSource>,
+    /// When it is sent again.
+    #[serde(default)]
+    pub retry: Option<RetryPolicy>,
+    /// Which circuit breaker counts it.
+    #[serde(default)]
+    pub priority: Priority,
 }
 
 impl Forward {

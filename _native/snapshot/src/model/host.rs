@@ -3,6 +3,7 @@
 use serde::Deserialize;
 
 use super::route::{Origin, Route};
+use super::yes;
 
 /// What is done with cleartext.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -104,8 +105,53 @@ pub enum Security {
     Insecure,
 }
 
+/// `Listener.protocol`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ListenerProtocol {
+    /// HTTP over TCP, perhaps beside TCP routes.
+    #[default]
+    Http,
+    /// TCP routes only.
+    Tcp,
+    /// HTTP/3.
+    Udp,
+}
+
+/// One member of a TCP route.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TcpChoice {
+    /// Own share in percent.
+    pub weight: f64,
+    /// Name of the cluster.
+    pub cluster: String,
+    /// Where it was declared.
+    pub origin: Origin,
+}
+
+/// Connections that are forwarded byte by byte.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TcpRoute {
+    /// Unique in its listener.
+    pub name: String,
+    /// Where it was declared.
+    pub origin: Origin,
+    /// Names in the TLS hello; empty for what nothing else takes.
+    pub server_names: Vec<String>,
+    /// Where they go.
+    pub choices: Vec<TcpChoice>,
+    /// Silence in both directions; 0 is off.
+    #[serde(default)]
+    pub idle_timeout_ms: Option<u64>,
+    /// TLS ends here.
+    #[serde(default)]
+    pub terminate: bool,
+}
+
 /// A port.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Listener {
     /// Unique.
@@ -131,6 +177,21 @@ pub struct Listener {
     /// TLS settings.
     #[serde(default)]
     pub terminations: Vec<TlsTermination>,
+    /// What is spoken.
+    #[serde(default)]
+    pub protocol: ListenerProtocol,
+    /// HTTP/2 is taken.
+    #[serde(default = "yes")]
+    pub http2: bool,
+    /// Streams of one HTTP/2 connection; `None` for that of the options.
+    #[serde(default)]
+    pub http2_max_concurrent_streams: Option<u32>,
+    /// HTTP/3 is served, or advertised because a `udp` listener has the same address and port.
+    #[serde(default)]
+    pub http3: bool,
+    /// Connections that are forwarded.
+    #[serde(default)]
+    pub tcp_routes: Vec<TcpRoute>,
 }
 
 /// A certificate with its key.

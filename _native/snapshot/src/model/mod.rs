@@ -5,17 +5,30 @@
 
 mod action;
 mod cluster;
+mod health;
 mod host;
 mod matching;
 mod options;
 mod route;
 
-pub use action::{Choice, DirectResponse, Forward, HeaderEdits, HeaderValue, PathRewrite, PathRewriteKind, Redirect};
-pub use cluster::{Cluster, DnsTarget, Endpoint, Protocol, UpstreamTls};
-pub use host::{Certificate, InsecureAction, Listener, Security, TlsTermination, TlsVersion, VirtualHost};
+pub use action::{
+    Choice, DirectResponse, Forward, HashKind, HashSource, HeaderEdits, HeaderValue, PathRewrite, PathRewriteKind,
+    Priority, Redirect, RetryPolicy,
+};
+pub use cluster::{
+    Balancer, BalancerPolicy, CircuitBreaker, Cluster, DnsTarget, Endpoint, EndpointState, Protocol, TcpKeepalive,
+    UpstreamTls,
+};
+pub use health::{GrpcCheck, HealthCheck, HttpCheck, OutlierDetection, StatusRange};
+pub use host::{
+    Certificate, InsecureAction, Listener, ListenerProtocol, Security, TcpChoice, TcpRoute, TlsTermination, TlsVersion,
+    VirtualHost,
+};
 pub use matching::{NamedMatch, PathMatch, PathMatchKind, RouteMatch, StringMatch, StringMatchKind};
-pub use options::{AccessLog, EscapedSlashes, Options, Underscores};
-pub use route::{Cors, LimitKey, LimitSource, Origin, Route, RouteLimit, Shadow};
+pub use options::{
+    AccessLog, AddressSource, Compression, EscapedSlashes, IpAction, IpRule, IpRules, Options, Underscores,
+};
+pub use route::{BodyFormat, Cors, ErrorOverride, LimitKey, LimitSource, Origin, Route, RouteLimit, Shadow};
 
 pub(crate) fn yes() -> bool {
     true

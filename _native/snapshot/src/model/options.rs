@@ -2,6 +2,8 @@
 
 use serde::Deserialize;
 
+use super::route::ErrorOverride;
+
 /// Header names with underscores.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -34,6 +36,93 @@ pub enum AccessLog {
     Json,
     /// One line of text.
     Text,
+}
+
+/// Compression of answers.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Compression {
+    /// Bytes below which answers stay as they are.
+    pub min_content_length: u64,
+    /// 1 is fast, 9 is small.
+    pub level: u32,
+    /// zlib's window.
+    pub window_bits: u32,
+    /// zlib's memory.
+    pub memory_level: u32,
+    /// Types that are compressed.
+    pub content_types: Vec<String>,
+    /// Answers with an `ETag` stay as they are.
+    pub disable_on_etag_header: bool,
+    /// `Accept-Encoding` does not go upstream.
+    pub remove_accept_encoding_header: bool,
+    /// Content codings, the preferred one first.
+    pub algorithms: Vec<String>,
+}
+
+impl Default for Compression {
+    fn default() -> Self {
+        let texts = |texts: &[&str]| texts.iter().map(|&text| text.to_owned()).collect();
+        Self {
+            min_content_length: 30,
+            level: 6,
+            window_bits: 12,
+            memory_level: 5,
+            content_types: texts(&[
+                "application/javascript",
+                "application/json",
+                "application/xhtml+xml",
+                "image/svg+xml",
+                "text/css",
+                "text/html",
+                "text/plain",
+                "text/xml",
+            ]),
+            disable_on_etag_header: false,
+            remove_accept_encoding_header: false,
+            algorithms: texts(&["br", "zstd", "gzip"]),
+        }
+    }
+}
+
+/// `IpRule.source`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AddressSource {
+    /// The other end of the connection.
+    Peer,
+    /// The trusted client address.
+    Remote,
+}
+
+/// A range of addresses.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct IpRule {
+    /// Which address.
+    pub source: AddressSource,
+    /// The range.
+    pub cidr: String,
+}
+
+/// `IpRules.action`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum IpAction {
+    /// Addresses of some entry only.
+    Allow,
+    /// All but addresses of some entry.
+    Deny,
+}
+
+/// Which client addresses are served.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct IpRules {
+    /// What the entries mean.
+    pub action: IpAction,
+    /// The entries.
+    pub entries: Vec<IpRule>,
 }
 
 /// See `gateway.ir.Options`.
@@ -78,6 +167,26 @@ pub struct Options {
     pub access_log: AccessLog,
     /// Template of the access log.
     pub access_log_format: String,
+    /// Compression of answers.
+    pub gzip: Option<Compression>,
+    /// Requests are read as a whole, up to this size.
+    pub max_request_bytes: Option<u64>,
+    /// Bytes kept per connection and direction.
+    pub buffer_limit_bytes: Option<u64>,
+    /// Error bodies.
+    pub error_overrides: Vec<ErrorOverride>,
+    /// Header names as `Proper-Case`.
+    pub proper_case: bool,
+    /// Header names as listed.
+    pub header_case_overrides: Vec<String>,
+    /// Which client addresses are served.
+    pub ip_rules: Option<IpRules>,
+    /// grpc-web becomes gRPC.
+    pub grpc_web: bool,
+    /// gRPC over HTTP/1.1 becomes gRPC.
+    pub grpc_http11_bridge: bool,
+    /// Streams of one connection of a client.
+    pub http2_max_concurrent_streams: u32,
 }
 
 impl Default for Options {
@@ -102,6 +211,16 @@ impl Default for Options {
             x_forwarded_proto_redirect: false,
             access_log: AccessLog::Off,
             access_log_format: String::new(),
+            gzip: None,
+            max_request_bytes: None,
+            buffer_limit_bytes: None,
+            error_overrides: Vec::new(),
+            proper_case: false,
+            header_case_overrides: Vec::new(),
+            ip_rules: None,
+            grpc_web: false,
+            grpc_http11_bridge: false,
+            http2_max_concurrent_streams: 100,
         }
     }
 }

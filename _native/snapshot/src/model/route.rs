@@ -117,6 +117,31 @@ pub struct RouteLimit {
     pub dry_run: bool,
 }
 
+/// `ErrorOverride.format`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BodyFormat {
+    /// One template.
+    Text,
+    /// A JSON object of templates.
+    Json,
+}
+
+/// Replaces the body of answers with one status.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ErrorOverride {
+    /// The status.
+    pub status: u16,
+    /// What `body` is.
+    pub format: BodyFormat,
+    /// Templates of Envoy's command operators.
+    pub body: String,
+    /// Empty for that of the format.
+    #[serde(default)]
+    pub content_type: String,
+}
+
 /// One entry of a virtual host.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -151,4 +176,10 @@ pub struct Route {
     /// Served over cleartext whatever the host says.
     #[serde(default)]
     pub insecure_exempt: bool,
+    /// Error bodies instead of those of the options.
+    #[serde(default)]
+    pub error_overrides: Vec<ErrorOverride>,
+    /// Error answers stay as they are.
+    #[serde(default)]
+    pub bypass_error_overrides: bool,
 }

@@ -1,0 +1,160 @@
+//! Connections that are forwarded byte by byte.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sluice_route::DomainMap;
+
+use crate::error::Findings;
+use crate::model::{self, Origin};
+use crate::store::Certificates;
+use crate::tls::ListenerTls;
+
+/// Silence that Envoy's TCP proxy allows.
+const IDLE: Duration = Duration::from_secs(3600);
+
+/// One member of a TCP route.
+#[derive(Debug)]
+pub struct TcpChoice {
+    /// Own share in percent.
+    pub weight: f64,
+    /// For `Compiled::cluster_named`.
+    pub cluster: Arc<str>,
+    /// Where it was declared.
+    pub origin: Origin,
+}
+
+/// Where some connections of a listener go.
+#[derive(Debug)]
+pub struct TcpRoute {
+    /// Unique in its listener.
+    pub name: Arc<str>,
+    /// Where it was declared.
+    pub origin: Origin,
+    /// Never empty; the weights of all are above zero together.
+    pub choices: Box<[TcpChoice]>,
+    /// Longest silence in both directions; `None` is off.
+    pub idle_timeout: Option<Duration>,
+    /// TLS ends here, with [`TcpRoutes::tls`]; otherwise its bytes are forwarded as they are.
+    pub terminate: bool,
+}
+
+impl TcpRoute {
+    /// The member that takes a connection. `roll` is a fresh number from 0 (included) to 1 (excluded); shares that do
+    /// not sum up to 100 count in proportion.
+    pub fn choose(&self, roll: f64) -> Option<&TcpChoice> {
+        let mut left = roll * self.choices.iter().map(|choice| choice.weight).sum::<f64>();
+        let found = self.choices.iter().find(|choice| {
+            left -= choice.weight;
+            left < 0.0
+        });
+        // Rounding may leave a rest of the last share.
+        found.or_else(|| self.choices.iter().rev().find(|choice| choice.weight > 0.0))
+    }
+}
+
+/// The TCP routes of a listener.
+#[derive(Debug, Default)]
+pub struct TcpRoutes {
+    /// TLS of the routes that end it.
+    pub tls: Option<Arc<ListenerTls>>,
+    routes: Box<[TcpRoute]>,
+    names: DomainMap<usize>,
+    other: Option<usize>,
+    findings: Findings,
+}
+
+impl TcpRoutes {
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.routes.is_empty()
+    }
+
+    /// The route for the server name of a TLS hello, in any case. It goes before the listener's own TLS.
+    pub fn named(&self, server_name: &str) -> Option<&TcpRoute> {
+        self.routes.get(*self.names.get(server_name.to_ascii_lowercase().as_bytes())?)
+    }
+
+    /// The route for everything that neither [`TcpRoutes::named`] nor the TLS of the listener takes.
+    pub fn other(&self) -> Option<&TcpRoute> {
+        self.routes.get(self.other?)
+    }
+
+    /// All routes.
+    pub fn iter(&self) -> impl Iterator<Item = &TcpRoute> {
+        self.routes.iter()
+    }
+
+    pub(crate) fn findings(&self) -> &Findings {
+        &self.findings
+    }
+
+    /// Compiles. A route that cannot work is reported and left out; its names keep nobody else from taking them.
+    pub(crate) fn compile(model: &model::Listener, certificates: &Certificates) -> Self {
+        let mut findings = Findings::default();
+        let mut routes = Vec::with_capacity(model.tcp_routes.len());
+        let mut names: Vec<(&str, usize, usize)> = Vec::new();
+        let mut other = None;
+        for (n, route) in model.tcp_routes.iter().enumerate() {
+            let built = match compile(route) {
+                Ok(built) => built,
+                Err((field, message)) => {
+                    findings.add(format!("tcp_routes[{n}].{field}"), message);
+                    continue;
+                }
+            };
+            names.extend(route.server_names.iter().map(|name| (name.as_str(), n, routes.len())));
+            if route.server_names.is_empty() && other.replace(routes.len()).is_some() {
+                findings.add(format!("tcp_routes[{n}].server_names"), "another route takes every name, too");
+            }
+            routes.push(built);
+        }
+        let (map, errors) = DomainMap::compile(names.iter().map(|(name, _, at)| (*name, *at)));
+        for (index, error) in errors {
+            let n = names.get(index).map_or(0, |(_, n, _)| *n);
+            findings.add(format!("tcp_routes[{n}].server_names"), error.to_string());
+        }
+        let ending = |name: &String| {
+            let mut ends = model.tcp_routes.iter().filter(|route| route.terminate);
+            ends.any(|route| route.server_names.contains(name))
+        };
+        let used = model.terminations.iter().filter(|item| item.server_names.iter().any(ending));
+        let used: Vec<_> = used.cloned().collect();
+        let mut tls_findings = Findings::default();
+        let tls = (!used.is_empty()).then(|| ListenerTls::compile(&used, certificates, &mut tls_findings)).flatten();
+        // A listener that ends TLS itself reports the same terminations.
+        if !model.tls {
+            findings.0.extend(tls_findings.0);
+        }
+        Self { tls: tls.map(Arc::new), routes: routes.into_boxed_slice(), names: map, other, findings }
+    }
+}
+
+fn compile(route: &model::TcpRoute) -> Result<TcpRoute, (&'static str, String)> {
+    let bad = route.choices.iter().find(|choice| !(0.0..=100.0).contains(&choice.weight));
+    if let Some(choice) = bad {
+        return Err(("choices", format!("weight {} is not between 0 and 100", choice.weight)));
+    }
+    if !route.choices.iter().any(|choice| choice.weight > 0.0) {
+        return Err(("choices", "a route needs a choice with a weight above zero".to_owned()));
+    }
+    if route.terminate && route.server_names.is_empty() {
+        return Err(("terminate", "TLS can only be ended for server names".to_owned()));
+    }
+    let choice = |choice: &model::TcpChoice| TcpChoice {
+        weight: choice.weight,
+        cluster: Arc::from(choice.cluster.as_str()),
+        origin: choice.origin.clone(),
+    };
+    Ok(TcpRoute {
+        name: Arc::from(route.name.as_str()),
+        origin: route.origin.clone(),
+        choices: route.choices.iter().map(choice).collect(),
+        idle_timeout: match route.idle_timeout_ms {
+            None => Some(IDLE),
+            Some(0) => None,
+            Some(ms) => Some(Duration::from_millis(ms)),
+        },
+        terminate: route.terminate,
+    })
+}
