@@ -9,6 +9,7 @@ from gateway.resources.module import Module, ModuleConfig
 from gateway.resources.networking import Ingress, IngressClass
 from gateway.resources.ratelimit import RateLimit
 from gateway.resources.resource_set import Changes, ResourceSet, diff
+from gateway.resources.tcp import TCPMapping
 
 __all__ = [
     "Changes",
@@ -34,6 +35,7 @@ __all__ = [
     "Secret",
     "SecretData",
     "Service",
+    "TCPMapping",
     "TLSContext",
     "diff",
 ]

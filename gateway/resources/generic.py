@@ -12,7 +12,6 @@ ACCEPTED_KINDS = frozenset(
         "RateLimitService",
         "TracingService",
         "LogService",
-        "TCPMapping",
         "ConsulResolver",
         "DevPortal",
         "Filter",

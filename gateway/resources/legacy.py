@@ -18,6 +18,7 @@ _ID_PREFIX = "--apiVersion-v3alpha1-only--"
 _NO_HOST = "_skip_mapping_with_empty_host_"
 _RENAMED = {
     "Mapping": {"v3health_checks": "health_checks", "v3StatsName": "stats_name"},
+    "TCPMapping": {"v3StatsName": "stats_name"},
     "TLSContext": {"v3CRLSecret": "crl_secret"},
     "Host": {"selector": "mappingSelector"},
 }
@@ -33,6 +34,8 @@ def upgrade(kind: str, version: str, spec: Raw) -> Raw:
         result.pop("ambassadorId", None)
     if kind == "Mapping":
         return _mapping(result)
+    if kind == "TCPMapping":
+        _tls(result)
     if kind == "Host" and isinstance(tls := result.get("tls"), Map):
         result["tls"] = _renamed(tls, _RENAMED["TLSContext"])
     if kind == "Module":

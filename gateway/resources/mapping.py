@@ -20,6 +20,7 @@ from gateway.resources.policy import (
     LabelSpecifier,
     LoadBalancer,
     NotNegative,
+    OutlierDetection,
     RegexRewrite,
     RetryPolicy,
 )
@@ -101,7 +102,8 @@ class MappingSpec(Part, frozen=True, kw_only=True, gc=False):
     health_checks: tuple[HealthCheck, ...] = ()
     keepalive: KeepAlive | None = None
     priority: str = ""
-    outlier_detection: str = ""
+    outlier_detection: str | OutlierDetection = ""
+    """The published CRD types it as a string: JSON text of the object, then."""
     dns_type: str = ""
     respect_dns_ttl: bool | None = None
     enable_ipv4: bool | None = None

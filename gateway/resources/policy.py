@@ -9,6 +9,7 @@ from gateway.resources.model import Part
 
 NotNegative = Annotated[int, msgspec.Meta(ge=0, le=2**53 - 1)]
 """The upper end is the largest integer that every JSON reader keeps exact."""
+Percent = Annotated[int, msgspec.Meta(ge=0, le=100)]
 
 
 class AddedHeader(Part, frozen=True, kw_only=True, gc=False):
@@ -108,6 +109,26 @@ class HealthCheck(Part, frozen=True, kw_only=True, gc=False):
     unhealthy_threshold: NotNegative | None = None
     interval: str = ""
     timeout: str = ""
+
+
+class OutlierDetection(Part, frozen=True, kw_only=True, gc=False):
+    """Envoy's passive checks by Envoy's names; ``None`` means Envoy's default. Times are Go durations."""
+
+    consecutive_5xx: NotNegative | None = None
+    consecutive_gateway_failure: NotNegative | None = None
+    consecutive_local_origin_failure: NotNegative | None = None
+    interval: str = ""
+    base_ejection_time: str = ""
+    max_ejection_time: str = ""
+    max_ejection_percent: Percent | None = None
+    split_external_local_origin_errors: bool | None = None
+    enforcing_consecutive_5xx: Percent | None = None
+    enforcing_consecutive_gateway_failure: Percent | None = None
+    enforcing_consecutive_local_origin_failure: Percent | None = None
+    enforcing_success_rate: Percent | None = None
+    success_rate_minimum_hosts: NotNegative | None = None
+    success_rate_request_volume: NotNegative | None = None
+    success_rate_stdev_factor: NotNegative | None = None
 
 
 class KeepAlive(Part, frozen=True, kw_only=True, gc=False):

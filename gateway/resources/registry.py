@@ -33,6 +33,7 @@ from gateway.resources.model import GETAMBASSADOR, OpenPart, Resource
 from gateway.resources.module import Module, ModuleSpec
 from gateway.resources.networking import Ingress, IngressClass, IngressClassSpec, IngressSpec
 from gateway.resources.ratelimit import RateLimit, RateLimitSpec
+from gateway.resources.tcp import TCPMapping, TCPMappingSpec
 
 AMBASSADOR_VERSIONS: Final = frozenset({"v0", "v1", "v2", "v3alpha1"})
 LISTENER_VERSIONS: Final = frozenset({"v3alpha1"})
@@ -84,6 +85,7 @@ KINDS: Final[Map[tuple[str, str], KindEntry]] = {
     ("extensions", "Ingress"): KindEntry(Ingress, IngressSpec, frozenset({"v1beta1"})),
     ("networking.k8s.io", "IngressClass"): KindEntry(IngressClass, IngressClassSpec, _BETA, cluster_wide=True),
     (GETAMBASSADOR, "Mapping"): KindEntry(Mapping, MappingSpec, AMBASSADOR_VERSIONS),
+    (GETAMBASSADOR, "TCPMapping"): KindEntry(TCPMapping, TCPMappingSpec, AMBASSADOR_VERSIONS),
     (GETAMBASSADOR, "Host"): KindEntry(Host, HostSpec, AMBASSADOR_VERSIONS),
     (GETAMBASSADOR, "Listener"): KindEntry(Listener, ListenerSpec, LISTENER_VERSIONS),
     (GETAMBASSADOR, "TLSContext"): KindEntry(TLSContext, TLSContextSpec, AMBASSADOR_VERSIONS),

@@ -11,7 +11,9 @@ from gateway.resources.hosts import Host, Listener
 from gateway.resources.mapping import Mapping
 from gateway.resources.module import Module
 from gateway.resources.networking import Ingress
+from gateway.resources.policy import OutlierDetection
 from gateway.resources.schema import Problem, join
+from gateway.resources.tcp import TCPMapping
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,6 +37,8 @@ def broken_rules(resource: Resource) -> Iterator[Problem]:
     match resource:
         case Mapping():
             yield from _mapping(resource)
+        case TCPMapping():
+            yield from _tcp_mapping(resource)
         case Host():
             yield from _host(resource)
         case Listener():
@@ -57,6 +61,9 @@ def _mapping(mapping: Mapping) -> Iterator[Problem]:
         yield _error("spec.service", "is empty; expected a service such as quote, quote.shop or https://quote:8443")
     yield from _balancing(spec.load_balancer, "spec.load_balancer")
     yield from _retries(spec.retry_policy, "spec.retry_policy")
+    if isinstance(spec.outlier_detection, OutlierDetection):
+        for name in ("interval", "base_ejection_time", "max_ejection_time"):
+            yield from _duration(getattr(spec.outlier_detection, name), f"spec.outlier_detection.{name}")
     for index, check in enumerate(spec.health_checks):
         yield from _health_check(check, f"spec.health_checks[{index}]")
     for domain, groups in spec.labels.items():
@@ -69,6 +76,13 @@ def _mapping(mapping: Mapping) -> Iterator[Problem]:
     yield from _error_bodies(spec.error_response_overrides, "spec.error_response_overrides")
     yield from _header_names(spec.add_request_headers, "spec.add_request_headers")
     yield from _header_names(spec.add_response_headers, "spec.add_response_headers")
+
+
+def _tcp_mapping(mapping: TCPMapping) -> Iterator[Problem]:
+    if mapping.spec.host:
+        yield from _hostname(mapping.spec.host, "spec.host")
+    if not mapping.spec.service.strip():
+        yield _error("spec.service", "is empty; expected a service such as postgres:5432 or postgres.shop:5432")
 
 
 def _host(host: Host) -> Iterator[Problem]:

@@ -15,6 +15,7 @@ from gateway.resources import (
     RateLimit,
     Secret,
     Service,
+    TCPMapping,
 )
 from gateway.resources.reader import ReadResult, ReadSettings, read_object
 from gateway.resources.registry import KINDS
@@ -299,7 +300,7 @@ def test_address_rules_are_checked(field: str) -> None:
     ]
 
 
-@pytest.mark.parametrize("kind", ["AuthService", "TCPMapping", "Filter", "FilterPolicy", "TracingService"])
+@pytest.mark.parametrize("kind", ["AuthService", "LogService", "Filter", "FilterPolicy", "TracingService"])
 def test_other_kinds_of_emissary_are_accepted_and_said_to_be_unused(kind: str) -> None:
     result = read(manifest(kind, "{service: x}"))
     assert isinstance(result.resources[0], Generic)
@@ -307,6 +308,47 @@ def test_other_kinds_of_emissary_are_accepted_and_said_to_be_unused(kind: str) -
     assert [(found.severity, found.message) for found in result.diagnostics] == [
         ("warning", f"kind {kind} is accepted but not acted on yet")
     ]
+
+
+@pytest.mark.parametrize("version", ["v2", "v3alpha1"])
+def test_tcp_mappings_are_typed(version: str) -> None:
+    text = manifest("TCPMapping", "{port: 5432, service: 'pg:5432', idle_timeout_ms: '1000'}")
+    if version == "v2":
+        text = text.replace("v3alpha1", "v2").replace("service:", "tls: true, v3StatsName: pg, service:")
+    result = read(text)
+    (mapping,) = result.resources
+    assert isinstance(mapping, TCPMapping)
+    assert result.diagnostics == ()
+    assert mapping.spec.service == ("https://pg:5432" if version == "v2" else "pg:5432")
+    assert (mapping.spec.stats_name, mapping.spec.idle_timeout_ms) == ("pg" if version == "v2" else "", "1000")
+
+
+@pytest.mark.parametrize(
+    ("spec", "field"),
+    [
+        pytest.param("{port: 0, service: x}", "spec.port", id="port"),
+        pytest.param("{port: 1, service: ' '}", "spec.service", id="service"),
+        pytest.param("{port: 1, service: x, host: 'a*b'}", "spec.host", id="host"),
+        pytest.param("{port: 1, service: x, weight: 101}", "spec.weight", id="weight"),
+    ],
+)
+def test_tcp_mappings_are_checked(spec: str, field: str) -> None:
+    result = read(manifest("TCPMapping", spec))
+    assert (result.resources, [found.field for found in result.diagnostics]) == ((), [field])
+
+
+@pytest.mark.parametrize(
+    ("value", "field"),
+    [
+        pytest.param("{consecutive_5xx: 3, interval: 1s}", "", id="object"),
+        pytest.param("'{}'", "", id="text"),
+        pytest.param("{interval: soon}", "spec.outlier_detection.interval", id="duration"),
+        pytest.param("{max_ejection_percent: 200}", "spec.outlier_detection", id="percent"),
+    ],
+)
+def test_outlier_detection_is_an_object_or_text(value: str, field: str) -> None:
+    found = read(manifest("Mapping", f"{{prefix: /, service: x, outlier_detection: {value}}}")).diagnostics
+    assert [item.field for item in found] == ([field] if field else [])
 
 
 def test_unrelated_kinds_are_a_notice() -> None:
