@@ -55,9 +55,10 @@ class OutlierDetection:
 
     Counters trip at ``consecutive_…`` bad answers in a row (``gateway_failure``: 502, 503, 504; ``local_origin``:
     no answer at all, counted apart only when ``split_external_local_origin_errors`` is set). An ``enforcing_…`` is the
-    percentage of trips that eject; the data plane knows 0 and 100, and takes the rest for 100. Success rates are compared every ``interval_ms``. The n-th ejection
-    lasts n times ``base_ejection_time_ms``, at most ``max_ejection_time_ms``; at most ``max_ejection_percent`` of the
-    endpoints are out at a time, or one whatever that gives, with ``always_eject_one_host``.
+    percentage of trips that eject; the data plane knows 0 and 100, and takes the rest for 100. Success rates are
+    compared every ``interval_ms``. The n-th ejection lasts n times ``base_ejection_time_ms``, at most
+    ``max_ejection_time_ms``; at most ``max_ejection_percent`` of the endpoints are out at a time, or one whatever that
+    gives, with ``always_eject_one_host``.
     """
 
     consecutive_5xx: int = 5

@@ -33,6 +33,9 @@ _HINTS = {
     errno.EADDRNOTAVAIL: "this machine does not have the address",
 }
 
+SERVED = frozenset({"http"})
+"""Protocols of listeners (:class:`gateway.ir.Listener`) that the data plane speaks; ports of others stay closed."""
+
 Key = tuple[str, int, str]
 
 
@@ -71,6 +74,8 @@ class SocketTable:
         conflicts: list[Diagnostic] = []
         for listener in listeners:
             key = self._key(listener)
+            if listener.protocol not in SERVED:
+                continue
             if key in wanted:
                 conflicts.append(_conflict(listener, wanted[key]))
             else:

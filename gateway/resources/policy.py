@@ -121,6 +121,7 @@ class OutlierDetection(Part, frozen=True, kw_only=True, gc=False):
     base_ejection_time: str = ""
     max_ejection_time: str = ""
     max_ejection_percent: Percent | None = None
+    always_eject_one_host: bool | None = None
     split_external_local_origin_errors: bool | None = None
     enforcing_consecutive_5xx: Percent | None = None
     enforcing_consecutive_gateway_failure: Percent | None = None

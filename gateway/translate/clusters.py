@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 
 from gateway import ir
 from gateway.base.differences import same_objects
-from gateway.diagnostics import Collector
+from gateway.diagnostics import Collector, Origin
 from gateway.resources import EndpointSlice, Secret, Service, TLSContext
 from gateway.translate.certificates import secret_place
-from gateway.translate.discovery import discover, has_address
+from gateway.translate.discovery import DnsWish, discover, has_address
 from gateway.translate.services import service_key
 from gateway.translate.tlssettings import find_context
+from gateway.translate.unused import is_unused
 from gateway.translate.upstreamtls import upstream_tls
 
 if TYPE_CHECKING:
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
 
 CONNECT_TIMEOUT_MS = 3_000
 IDLE_TIMEOUT_MS = 3_600_000
+HTTP2_PROTOCOLS = frozenset({"kubernetes.io/h2c", "kubernetes.io/grpc", "grpc"})
+"""``appProtocol`` of Service ports that speak HTTP/2 by prior knowledge (KEP-3726; ``grpc`` is what meshes write)."""
+_NOWHERE = Origin()
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +43,21 @@ class TlsRequest:
     context: str = ""
     namespace: str = ""
     verify: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterPolicy:
+    """Which endpoint is used, how much and whether at all: see the fields of the same names in the IR."""
+
+    balancer: ir.Balancer | None = None
+    breakers: tuple[ir.CircuitBreaker, ...] = ()
+    health_checks: tuple[ir.HealthCheck, ...] = ()
+    outlier: ir.OutlierDetection | None = None
+    tcp_keepalive: ir.TcpKeepalive | None = None
+
+
+NO_POLICY = ClusterPolicy()
+NAMES = DnsWish()
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +73,11 @@ class ClusterSpec:
     connect_timeout_ms: int = CONNECT_TIMEOUT_MS
     idle_timeout_ms: int = IDLE_TIMEOUT_MS
     max_connection_lifetime_ms: int | None = None
-    ipv4: bool = True
-    ipv6: bool = False
+    dns: DnsWish = NAMES
     stats_name: str = ""
+    http2: bool = False
+    """The route asks for HTTP/2; the port of the Service may ask for it, too."""
+    policy: ClusterPolicy = NO_POLICY
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -159,10 +180,18 @@ class ClusterTable:
             spec.port,
             service=service if isinstance(service, Service) else None,
             slices=[item for item in slices if isinstance(item, EndpointSlice)] if spec.endpoints or slices else None,
-            ipv4=spec.ipv4,
-            ipv6=spec.ipv6,
+            dns=spec.dns,
             found=found,
         )
+        by_service = target.app_protocol in HTTP2_PROTOCOLS
+        http2 = spec.http2 or by_service
+        if by_service and not spec.http2 and is_unused("Service.appProtocol"):
+            found.notice(
+                "field-unused",
+                f"appProtocol {target.app_protocol} of Service {spec.host} is accepted and has no effect yet",
+                _NOWHERE,
+                "spec.service",
+            )
         failure = ""
         tls: ir.UpstreamTls | None = None
         certificate: ir.Certificate | None = None
@@ -170,6 +199,7 @@ class ClusterTable:
             outcome = upstream_tls(
                 spec.tls.server_name,
                 verify=spec.tls.verify,
+                http2=http2,
                 wanted=spec.tls.context,
                 context=context if isinstance(context, TLSContext) else None,
                 secret=secret if isinstance(secret, Secret) else None,
@@ -189,5 +219,11 @@ class ClusterTable:
             idle_timeout_ms=spec.idle_timeout_ms,
             max_connection_lifetime_ms=spec.max_connection_lifetime_ms,
             stats_name=spec.stats_name,
+            protocol="http2" if http2 else "http1",
+            balancer=spec.policy.balancer,
+            breakers=spec.policy.breakers,
+            health_checks=spec.policy.health_checks,
+            outlier=spec.policy.outlier,
+            tcp_keepalive=spec.policy.tcp_keepalive,
         )
         return ClusterResult(cluster, failure, found.sorted(), certificate, inputs)

@@ -7,7 +7,7 @@ EndpointSlice.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from gateway import ir
 from gateway.diagnostics import Origin
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from gateway.diagnostics import Collector
     from gateway.resources import EndpointSlice, Service
-    from gateway.resources.core import ServicePort
+    from gateway.resources.core import ServicePort, SliceEndpoint
 
 _NOWHERE = Origin()
 _HEADLESS = "None"
@@ -30,6 +30,22 @@ class Target:
 
     endpoints: tuple[ir.Endpoint, ...] = ()
     dns: ir.DnsTarget | None = None
+    app_protocol: str = ""
+    """``appProtocol`` of the port, empty when it says nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class DnsWish:
+    """How names are resolved: the fields of :class:`gateway.ir.DnsTarget` beside host and port."""
+
+    ipv4: bool = True
+    ipv6: bool = False
+    respect_ttl: bool = False
+    logical: bool = False
+
+    def target(self, host: str, port: int) -> ir.DnsTarget:
+        """The target for one name."""
+        return ir.DnsTarget(host, port, self.ipv4, self.ipv6, self.respect_ttl, self.logical)
 
 
 def discover(
@@ -38,8 +54,7 @@ def discover(
     *,
     service: Service | None,
     slices: Sequence[EndpointSlice] | None,
-    ipv4: bool,
-    ipv6: bool,
+    dns: DnsWish,
     found: Collector,
 ) -> Target:
     """Find the target of ``host:port``. ``slices`` is ``None`` when the Service's address or its name is wanted."""
@@ -47,10 +62,11 @@ def discover(
         return Target(endpoints=(ir.Endpoint(host, port),)) if isinstance(port, int) else Target()
     declared = _service_port(service, port)
     number = port if isinstance(port, int) else declared.port if declared is not None else None
+    spoken = declared.app_protocol if declared is not None else ""
     if service is not None and service.spec.type == "ExternalName" and service.spec.external_name:
         if number is None:
             return _no_port(host, port, found)
-        return Target(dns=ir.DnsTarget(service.spec.external_name, number, ipv4, ipv6))
+        return Target(dns=dns.target(service.spec.external_name, number), app_protocol=spoken)
     if slices is not None and (service is not None or slices):
         return _endpoints(host, port, declared, slices, found)
     if number is None:
@@ -59,8 +75,8 @@ def discover(
         found.warning("service-port", f"Service {host} has no port {number}", _NOWHERE, "spec.service")
     address = _address(service)
     if address is not None:
-        return Target(endpoints=(ir.Endpoint(address, number),))
-    return Target(dns=ir.DnsTarget(host, number, ipv4, ipv6))
+        return Target(endpoints=(ir.Endpoint(address, number),), app_protocol=spoken)
+    return Target(dns=dns.target(host, number), app_protocol=spoken)
 
 
 def _service_port(service: Service | None, port: int | str) -> ServicePort | None:
@@ -82,22 +98,39 @@ def _address(service: Service | None) -> str | None:
 def _endpoints(
     host: str, port: int | str, declared: ServicePort | None, slices: Iterable[EndpointSlice], found: Collector
 ) -> Target:
-    """Ready endpoints of all slices, once each, ordered. A slice port carries the name of the Service port."""
-    addresses: set[tuple[str, int]] = set()
+    """Endpoints of all slices that serve, once each, ordered. A slice port carries the name of the Service port.
+
+    An endpoint that is shutting down and still serves is kept for the case that no other is left; one that is ready in
+    any slice is ready.
+    """
+    known: dict[tuple[str, int], ir.Endpoint] = {}
+    spoken = declared.app_protocol if declared is not None else ""
     for item in slices:
         if item.address_type == "FQDN":
             continue
-        numbers = [
-            p.port for p in item.ports if p.protocol == "TCP" and p.port and _is_port(p.name, p.port, port, declared)
-        ]
+        ports = [p for p in item.ports if p.protocol == "TCP" and p.port and _is_port(p.name, p.port, port, declared)]
+        spoken = spoken or next((p.app_protocol for p in ports if p.app_protocol), "")
+        numbers = [p.port for p in ports if p.port]
         for endpoint in item.endpoints:
-            if endpoint.is_ready and endpoint.addresses:
-                addresses.update((endpoint.addresses[0], number) for number in numbers)
-    if not addresses:
+            state = _state(endpoint)
+            if state is None or not endpoint.addresses:
+                continue
+            for number in numbers:
+                key = (endpoint.addresses[0], number)
+                if key not in known or (state == "ready" and known[key].state != "ready"):
+                    known[key] = ir.Endpoint(*key, zone=endpoint.zone, state=state)
+    if not known:
         found.warning(
             "no-endpoints", f"{host}:{port} has no ready endpoint: requests get 503", _NOWHERE, "spec.service"
         )
-    return Target(endpoints=tuple(ir.Endpoint(address, number) for address, number in sorted(addresses)))
+    return Target(endpoints=tuple(known[key] for key in sorted(known)), app_protocol=spoken)
+
+
+def _state(endpoint: SliceEndpoint) -> Literal["ready", "terminating"] | None:
+    """``None`` for an endpoint that serves nothing."""
+    if endpoint.is_ready:
+        return "ready"
+    return "terminating" if endpoint.is_serving and endpoint.is_terminating else None
 
 
 def _is_port(name: str, number: int, port: int | str, declared: ServicePort | None) -> bool:

@@ -6,12 +6,13 @@ without a Listener, the gateway then opens its two default ports.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from gateway import ir
 from gateway.diagnostics import Origin
 from gateway.translate.origins import GATEWAY, ir_origin
+from gateway.translate.tcproutes import without_claimed
 from gateway.translate.virtualhosts import blocked
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from gateway.diagnostics import Collector
     from gateway.resources import LabelSelector
     from gateway.translate.settings import TranslateSettings
+    from gateway.translate.tcproutes import TcpPart
     from gateway.translate.virtualhosts import Contribution, VirtualHostTable
 
 
@@ -39,6 +41,11 @@ class Port:
     """Made by ``requestPolicy.insecure.additionalPort``: takes only the Hosts that ask for it."""
     proxy_protocol: bool = False
     trusted_hops: int = 0
+    protocol: Literal["http", "tcp", "udp"] = "http"
+    http2_max_concurrent_streams: int | None = None
+    http3: bool = False
+    """See :class:`gateway.ir.Listener`."""
+    tcp: tuple[TcpPart, ...] = ()
 
     def takes(self, part: Contribution) -> bool:
         """Whether a Host or Ingress attaches here."""
@@ -75,7 +82,7 @@ def additional_ports(
     parts: Iterable[Contribution], ports: Sequence[Port], settings: TranslateSettings, options: ir.Options
 ) -> list[Port]:
     """Cleartext ports that Hosts ask for and no Listener has."""
-    open_ports = {port.port for port in ports}
+    open_ports = {port.port for port in ports if port.protocol != "udp"}
     wanted = sorted({part.additional_port for part in parts if part.additional_port} - open_ports)
     return [
         Port(
@@ -92,6 +99,18 @@ def additional_ports(
     ]
 
 
+def with_http3(ports: Iterable[Port]) -> list[Port]:
+    """Mark ports for HTTP over TLS whose address and number an HTTP/3 listener has as well: they advertise it."""
+    ports = list(ports)
+    quic = {(port.address, port.port) for port in ports if port.protocol == "udp"}
+    return [
+        replace(port, http3=True)
+        if port.protocol == "http" and port.tls and (port.address, port.port) in quic
+        else port
+        for port in ports
+    ]
+
+
 def without_collisions(ports: Iterable[Port], found: Collector) -> list[Port]:
     """Of several ports on one address and number, the first (by namespace and name) wins."""
     taken: list[Port] = []
@@ -100,9 +119,10 @@ def without_collisions(ports: Iterable[Port], found: Collector) -> list[Port]:
         if other is None:
             taken.append(port)
         else:
+            owner = other.origin if other.origin.kind else f"the default listener {other.name}"
             found.error(
                 "listener-port-collision",
-                f"port {port.port} is taken by {other.origin}; this Listener is not opened",
+                f"port {port.port} is taken by {owner}; this {port.origin.kind} is not opened",
                 port.origin,
                 "spec.port",
             )
@@ -113,11 +133,13 @@ def build_listener(
     port: Port, contributions: Sequence[Contribution], table: VirtualHostTable, found: Collector
 ) -> ir.Listener:
     """Attach contributions. A TLS port takes the domains for which a certificate is there."""
-    parts = [part for part in contributions if port.takes(part)]
-    terminations: tuple[ir.TlsTermination, ...] = ()
+    parts = [part for part in contributions if port.protocol != "tcp" and port.takes(part)]
+    parts = without_claimed(parts, port.tcp, tls=port.tls, found=found)
+    own = [part.termination for part in port.tcp if part.termination is not None]
+    terminations = tuple(own)
     if port.tls:
         parts = _secured(parts)
-        terminations = _terminations(parts, found)
+        terminations = _terminations([*own, *(item for part in parts for item in part.terminations)], found)
         if not terminations and port.origin.kind:
             found.warning("listener-without-tls", "no Host with a certificate attaches: nothing is served", port.origin)
     return ir.Listener(
@@ -131,6 +153,10 @@ def build_listener(
         proxy_protocol=port.proxy_protocol,
         trusted_hops=port.trusted_hops,
         terminations=terminations,
+        protocol=port.protocol,
+        http2_max_concurrent_streams=port.http2_max_concurrent_streams,
+        http3=port.protocol == "udp" or port.http3,
+        tcp_routes=tuple(part.route for part in port.tcp),
     )
 
 
@@ -146,27 +172,26 @@ def _secured(parts: Sequence[Contribution]) -> list[Contribution]:
     return [*served, *(blocked(part) for _, part in sorted(failed.items()))]
 
 
-def _terminations(parts: Iterable[Contribution], found: Collector) -> tuple[ir.TlsTermination, ...]:
-    """One termination per server name; the first contribution wins."""
+def _terminations(items: Iterable[ir.TlsTermination], found: Collector) -> tuple[ir.TlsTermination, ...]:
+    """One termination per server name; the first one wins."""
     by_name: dict[str, ir.TlsTermination] = {}
     chosen: dict[ir.TlsTermination, None] = {}
-    for part in parts:
-        for item in part.terminations:
-            clash = [name for name in item.server_names if by_name.setdefault(name, item) != item]
-            if clash:
-                other = by_name[clash[0]].origin
-                found.warning(
-                    "tls-name-taken",
-                    f"{', '.join(clash)}: the TLS settings of {other.kind} {other.namespace}/{other.name} are used",
-                    Origin(item.origin.kind, item.origin.namespace, item.origin.name, item.origin.path),
-                )
-            if len(clash) < len(item.server_names):
-                chosen[item] = None
+    for item in items:
+        clash = [name for name in item.server_names if by_name.setdefault(name, item) != item]
+        if clash:
+            other = by_name[clash[0]].origin
+            found.warning(
+                "tls-name-taken",
+                f"{', '.join(clash)}: the TLS settings of {other.kind} {other.namespace}/{other.name} are used",
+                Origin(item.origin.kind, item.origin.namespace, item.origin.name, item.origin.path),
+            )
+        if len(clash) < len(item.server_names):
+            chosen[item] = None
     return tuple(sorted(chosen, key=lambda item: (item.server_names, item.certificate)))
 
 
 def _collide(first: Port, second: Port) -> bool:
-    if first.port != second.port or first.port == 0:
+    if first.port != second.port or first.port == 0 or (first.protocol == "udp") != (second.protocol == "udp"):
         return False
     wild = {"0.0.0.0", "::"}  # noqa: S104 - compared, not bound
     return first.address == second.address or first.address in wild or second.address in wild

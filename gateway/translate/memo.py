@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """The clusters that served routes use, and their certificates. ``wanted``: names, one set per virtual host."""
+    """The clusters that served routes use, and their certificates. ``wanted``: names, one set per virtual host,
+    and one for all TCP routes."""
 
     wanted: tuple[frozenset[str], ...] = ()
     clusters: tuple[ir.Cluster, ...] = ()

@@ -12,16 +12,36 @@ from gateway import ir
 from gateway.base.differences import same_objects
 from gateway.base.keys import ObjectKey, kind_group
 from gateway.diagnostics import Collector, Diagnostic, Origin
-from gateway.resources import Host, Ingress, IngressClass, Listener, Mapping, Module, RateLimit, Secret, TLSContext
+from gateway.resources import (
+    Host,
+    Ingress,
+    IngressClass,
+    Listener,
+    Mapping,
+    Module,
+    RateLimit,
+    Secret,
+    TCPMapping,
+    TLSContext,
+)
 from gateway.translate.ambassador import translate_ambassador
 from gateway.translate.ambassador.listeners import listener_ports
 from gateway.translate.ambassador.module import find_module, options
+from gateway.translate.ambassador.tcpmappings import translate_tcp_mappings
 from gateway.translate.certificates import CertificateStore
 from gateway.translate.classes import classify
 from gateway.translate.clusters import ClusterTable
 from gateway.translate.ingress import translate_ingresses
-from gateway.translate.listeners import Port, additional_ports, build_listener, default_ports, without_collisions
+from gateway.translate.listeners import (
+    Port,
+    additional_ports,
+    build_listener,
+    default_ports,
+    with_http3,
+    without_collisions,
+)
 from gateway.translate.memo import Memo, Served
+from gateway.translate.tcproutes import TcpPart, attach, without_routes
 from gateway.translate.virtualhosts import Contribution, VirtualHostTable
 
 if TYPE_CHECKING:
@@ -33,7 +53,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 _GROUPS = {
     kind.KIND: kind_group(kind.KIND, kind.GROUP)
-    for kind in (Host, Ingress, IngressClass, Listener, Mapping, Module, RateLimit, Secret, TLSContext)
+    for kind in (Host, Ingress, IngressClass, Listener, Mapping, Module, RateLimit, Secret, TCPMapping, TLSContext)
 }
 
 
@@ -64,10 +84,11 @@ def translate(resources: ResourceSet, settings: TranslateSettings, memo: Memo | 
         resources, ingresses.emissary, settings, module, store, clusters, memo.ambassador, found
     )
     parts += translate_ingresses(resources, ingresses.plain, module, store, clusters, memo.ingress, found)
-    ports = _ports(resources, parts, settings, gateway_options, module, found)
+    tcp = translate_tcp_mappings(resources, settings, module, store, clusters, found)
+    ports = _ports(resources, parts, tcp, settings, gateway_options, module, found)
     hosts = VirtualHostTable(parts, memo.hosts)
     listeners = tuple(sorted((build_listener(port, parts, hosts, found) for port in ports), key=lambda item: item.name))
-    served = _served(clusters, hosts, store, memo)
+    served = _served(clusters, hosts, listeners, store, memo)
     gateway = ir.Gateway(
         options=gateway_options,
         listeners=listeners,
@@ -86,6 +107,7 @@ def translate(resources: ResourceSet, settings: TranslateSettings, memo: Memo | 
 def _ports(
     resources: ResourceSet,
     parts: Sequence[Contribution],
+    tcp: Sequence[TcpPart],
     settings: TranslateSettings,
     gateway_options: ir.Options,
     module: Module | None,
@@ -93,7 +115,7 @@ def _ports(
 ) -> list[Port]:
     listeners = resources.of(Listener)
     if listeners:
-        ports = without_collisions(listener_ports(listeners, settings, gateway_options, found), found)
+        ports = with_http3(without_collisions(listener_ports(listeners, settings, gateway_options, found), found))
     else:
         proxy_protocol = module is not None and bool(module.spec.config.use_proxy_proto)
         ports = default_ports(parts, settings, gateway_options, proxy_protocol=proxy_protocol)
@@ -104,14 +126,22 @@ def _ports(
                 f"there is no Listener: the gateway opens port {opened}; Emissary would serve nothing",
                 Origin("Listener"),
             )
-    return [*ports, *additional_ports(parts, ports, settings, gateway_options)]
+    ports = [*ports, *additional_ports(parts, ports, settings, gateway_options)]
+    return without_routes(without_collisions(attach(ports, tcp, settings, Port), found), found)
 
 
 def _served(
-    clusters: ClusterTable, hosts: VirtualHostTable, store: CertificateStore, memo: Memo
+    clusters: ClusterTable,
+    hosts: VirtualHostTable,
+    listeners: Sequence[ir.Listener],
+    store: CertificateStore,
+    memo: Memo,
 ) -> tuple[ir.Cluster, ...]:
     """Clusters that served routes use, by name; the tuple of the last pass when every one is the same."""
-    wanted = tuple([built.clusters for built in hosts.used.values()])
+    tcp = frozenset(choice.cluster for item in listeners for route in item.tcp_routes for choice in route.choices)
+    if memo.served.wanted and memo.served.wanted[-1] == tcp:
+        tcp = memo.served.wanted[-1]
+    wanted = (*[built.clusters for built in hosts.used.values()], tcp)
     if not clusters.same_world or not same_objects(wanted, memo.served.wanted):
         results = [clusters.used[name] for name in sorted(frozenset().union(*wanted))]
         served = tuple([result.cluster for result in results])

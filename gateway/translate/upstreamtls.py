@@ -36,6 +36,7 @@ def upstream_tls(
     server_name: str,
     *,
     verify: bool,
+    http2: bool,
     wanted: str,
     context: TLSContext | None,
     secret: Secret | None,
@@ -43,10 +44,14 @@ def upstream_tls(
     store: CertificateStore,
     found: Collector,
 ) -> TlsOutcome:
-    """Build the settings. ``wanted`` is the name of the TLSContext that was asked for, empty for plain ``https://``."""
+    """Build the settings. ``wanted`` is the name of the TLSContext that was asked for, empty for plain ``https://``.
+
+    HTTP/2 over TLS is agreed on by ALPN (RFC 9113, section 3.2), so nothing else is offered where it is asked for.
+    """
+    offered: tuple[str, ...] = ("h2",) if http2 else ()
     if not wanted:
         _tell(server_name, verify=verify, authority=None, found=found)
-        return TlsOutcome(ir.UpstreamTls(server_name, verify=verify))
+        return TlsOutcome(ir.UpstreamTls(server_name, verify=verify, alpn=offered))
     if context is None:
         return TlsOutcome(failure=f"there is no TLSContext {wanted!r}")
     spec = context.spec
@@ -75,7 +80,7 @@ def upstream_tls(
             certificate=certificate.name if certificate is not None else None,
             min_version=lowest,
             max_version=highest,
-            alpn=alpn(spec, _NOWHERE, found, "spec.tls"),
+            alpn=offered or alpn(spec, _NOWHERE, found, "spec.tls"),
         ),
         certificate,
     )

@@ -66,6 +66,11 @@ MAPPINGS = _object(
         labels=st.just({"ambassador": [{"g": [{"generic_key": {"value": "x"}}]}]}),
         bypass_auth=st.just(True),
         connect_timeout_ms=st.just(5),
+        grpc=st.just(True),
+        load_balancer=st.sampled_from([{"policy": "maglev", "header": "x"}, {"policy": "round_robin"}]),
+        circuit_breakers=st.just([{"max_requests": 1}]),
+        retry_policy=st.sampled_from([{"retry_on": "5xx"}, {}]),
+        health_checks=st.just([{"health_check": {"http": {"path": "/"}}}]),
     ).flatmap(
         lambda content: st.sampled_from(["a", "b:81", "https://a", "!"]).map(
             lambda service: {"spec": {**content["spec"], "service": service}}  # type: ignore[dict-item]
@@ -97,18 +102,45 @@ LISTENERS = _object(
         st.sampled_from(["ALL", "SELF"]),
     ),
 )
+STACKS = _object(
+    "Listener",
+    st.sampled_from([["TLS", "HTTP", "UDP"], ["TCP"], ["TLS", "TCP"]]).map(
+        lambda stack: {
+            "spec": {
+                "port": 8443 if stack[-1] == "UDP" else 9000,
+                "protocolStack": stack,
+                "securityModel": "XFP",
+                "hostBinding": {"namespace": {"from": "ALL"}},
+            }
+        }
+    ),
+)
+TCP_MAPPINGS = _object(
+    "TCPMapping",
+    _optional(
+        {"service": "a:81"},
+        port=st.sampled_from([8080, 8443, 9000]),
+        host=st.sampled_from(["a.x", "b.x", "*"]),
+        address=st.sampled_from(["0.0.0.0", "127.0.0.1"]),
+        weight=st.sampled_from([10, 60]),
+        tls=st.just("ctx"),
+        resolver=st.sampled_from(["endpoint", "nowhere"]),
+    ).map(lambda content: {"spec": {"port": 9000, **content["spec"]}}),  # type: ignore[dict-item]
+)
 SERVICES = _object(
     "Service",
-    st.sampled_from(["10.0.0.1", "None"]).map(lambda ip: {"spec": {"clusterIP": ip, "ports": [{"port": 80}]}}),
+    st.sampled_from(["10.0.0.1", "None"]).map(
+        lambda ip: {"spec": {"clusterIP": ip, "ports": [{"port": 80}, {"port": 81, "appProtocol": "grpc"}]}}
+    ),
     "v1",
 )
 SLICES = _object(
     "EndpointSlice",
-    st.sampled_from([True, False]).map(
-        lambda ready: {
+    st.sampled_from([{"ready": True}, {"ready": False}, {"ready": False, "serving": True, "terminating": True}]).map(
+        lambda conditions: {
             "addressType": "IPv4",
             "ports": [{"name": "", "port": 80}],
-            "endpoints": [{"addresses": ["10.1.0.1"], "conditions": {"ready": ready}}],
+            "endpoints": [{"addresses": ["10.1.0.1"], "conditions": conditions}],
         }
     ),
     "discovery.k8s.io/v1",
@@ -156,11 +188,35 @@ LIMITS = _object(
     ),
 )
 MODULES = _object(
-    "Module", _optional({}, config=st.sampled_from([{"enable_ipv6": True}, {"cluster_request_timeout_ms": 7}]))
+    "Module",
+    _optional(
+        {},
+        config=st.sampled_from(
+            [
+                {"enable_ipv6": True},
+                {"cluster_request_timeout_ms": 7},
+                {"load_balancer": {"policy": "least_request"}, "gzip": {}},
+                {"circuit_breakers": [{"priority": "high"}], "keepalive": {"time": 5}, "retry_policy": {}},
+            ]
+        ),
+    ),
 )
 AUTH = _object("AuthService", _optional({"auth_service": "auth"}))
 OBJECTS = st.one_of(
-    MAPPINGS, MAPPINGS, HOSTS, LISTENERS, SERVICES, SLICES, SECRETS, INGRESSES, CONTEXTS, LIMITS, MODULES, AUTH
+    MAPPINGS,
+    MAPPINGS,
+    HOSTS,
+    LISTENERS,
+    STACKS,
+    TCP_MAPPINGS,
+    SERVICES,
+    SLICES,
+    SECRETS,
+    INGRESSES,
+    CONTEXTS,
+    LIMITS,
+    MODULES,
+    AUTH,
 )
 EDITS = st.lists(st.lists(st.tuples(OBJECTS, st.booleans()), min_size=1, max_size=5), min_size=1, max_size=8)
 MAPPING_EDITS = st.builds(

@@ -8,15 +8,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeVar
 
 from gateway import ir
+from gateway.diagnostics import Collector
+from gateway.translate.ambassador.balancing import HASHING, hash_source
+from gateway.translate.ambassador.policies import priority, retry_policy
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from collections.abc import Mapping as Map
 
-    from gateway.diagnostics import Collector, Origin
+    from gateway.diagnostics import Origin
     from gateway.resources import MappingSpec, ModuleConfig
     from gateway.resources.module import MappingDefaults
     from gateway.resources.policy import AddedHeader, Cors
+    from gateway.translate.clusters import ClusterSpec
     from gateway.translate.services import ServiceAddress
 
 REQUEST_TIMEOUT_MS = 3_000
@@ -27,7 +31,9 @@ T = TypeVar("T")
 LINKERD_HEADER = "l5d-dst-override"
 
 
-def forward(spec: MappingSpec, cluster: str, module: ModuleConfig, origin: Origin, found: Collector) -> ir.Forward:
+def forward(
+    spec: MappingSpec, cluster: ClusterSpec, module: ModuleConfig, origin: Origin, found: Collector
+) -> ir.Forward:
     """The forwarding action. A ``host_rewrite`` beats ``auto_host_rewrite``; ``timeout_ms`` 0 means no time limit."""
     if spec.host_rewrite and spec.auto_host_rewrite:
         found.warning(
@@ -36,14 +42,26 @@ def forward(spec: MappingSpec, cluster: str, module: ModuleConfig, origin: Origi
     timeout = spec.timeout_ms
     if timeout is None:
         timeout = module.cluster_request_timeout_ms
+    balancer = cluster.policy.balancer
+    hashed = balancer is not None and balancer.policy in HASHING
     return ir.Forward(
-        cluster=cluster,
+        cluster=cluster.name,
         path_rewrite=path_rewrite(spec, origin, found),
         host_rewrite=spec.host_rewrite or None,
         auto_host_rewrite=bool(spec.auto_host_rewrite) and not spec.host_rewrite,
         timeout_ms=REQUEST_TIMEOUT_MS if timeout is None else timeout,
         idle_timeout_ms=spec.idle_timeout_ms,
+        hash=hash_source(spec.load_balancer or module.load_balancer) if hashed else None,
+        retry=_retry(spec, module, origin, found),
+        priority=priority(spec, origin, found),
     )
+
+
+def _retry(spec: MappingSpec, module: ModuleConfig, origin: Origin, found: Collector) -> ir.RetryPolicy | None:
+    """The Mapping's policy, else the Module's, whose faults are reported with the Module."""
+    if spec.retry_policy is not None:
+        return retry_policy(spec.retry_policy, origin, found, "spec.retry_policy")
+    return retry_policy(module.retry_policy, origin, Collector(), "")
 
 
 def path_rewrite(spec: MappingSpec, origin: Origin, found: Collector) -> ir.PathRewrite | None:

@@ -46,15 +46,21 @@ class MappingContext:
     protection: Protection
 
 
+def known_resolvers(resources: ResourceSet) -> dict[str, bool]:
+    """Resolver name to "balances over endpoints"."""
+    resolvers = {SERVICE_RESOLVER: False, **dict.fromkeys(ENDPOINT_RESOLVERS, True)}
+    resolvers.update((item.name, False) for item in resources.of(KubernetesServiceResolver))
+    resolvers.update((item.name, True) for item in resources.of(KubernetesEndpointResolver))
+    return resolvers
+
+
 def mapping_context(
     resources: ResourceSet, settings: TranslateSettings, module: Module | None, hosts: Iterable[Host]
 ) -> MappingContext:
     """Collect the surroundings."""
     config = module.spec.config if module is not None else ModuleConfig()
     selectors = tuple(host.spec.effective_selector for host in hosts if host.spec.effective_selector is not None)
-    resolvers = {SERVICE_RESOLVER: False, **dict.fromkeys(ENDPOINT_RESOLVERS, True)}
-    resolvers.update((item.name, False) for item in resources.of(KubernetesServiceResolver))
-    resolvers.update((item.name, True) for item in resources.of(KubernetesEndpointResolver))
+    resolvers = known_resolvers(resources)
     signature = (settings, module, selectors, resolvers, resources.of(RateLimit), resources.of(Generic))
     return MappingContext(
         signature,

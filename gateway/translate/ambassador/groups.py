@@ -119,6 +119,7 @@ def _route(
     first = serving[0]
     last_cors = next((member.cors for member in reversed(serving) if member.cors is not None), None)
     last_upgrades = next((member.upgrades for member in reversed(serving) if member.upgrades), ())
+    last_errors = next((member.error_overrides for member in reversed(serving) if member.error_overrides), ())
     return ir.Route(
         name=first.name,
         origin=ir_origin(first.origin),
@@ -130,6 +131,8 @@ def _route(
         upgrades=last_upgrades,
         bypass_auth=all(member.bypass_auth for member in serving),
         insecure_exempt=is_acme(first.matching.match.path),
+        error_overrides=last_errors,
+        bypass_error_overrides=all(member.bypass_error_overrides for member in serving),
     )
 
 

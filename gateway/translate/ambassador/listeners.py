@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from gateway.translate.barrier import guarded
 from gateway.translate.listeners import Port
+from gateway.translate.unused import is_unused
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -63,22 +64,49 @@ def _port(listener: Listener, settings: TranslateSettings, options: ir.Options, 
             origin,
             "spec.hostBinding.namespace.from",
         )
+    protocol = _protocol(stack)
+    if is_unused(f"Listener.{protocol}"):
+        what = "HTTP/3 is" if protocol == "udp" else "raw TCP and TLS are"
+        field = "spec.protocolStack" if spec.protocol_stack else "spec.protocol"
+        found.warning("listener-not-served", f"{what} not served yet", origin, field)
     return Port(
         name=f"{listener.namespace}/{listener.name}",
         origin=origin,
         address=spec.bind_address or settings.bind_address,
         port=spec.port,
-        tls="TLS" in stack,
+        tls="TLS" in stack and protocol != "tcp",
         security=_SECURITY[spec.security_model],
         namespace=None if source == "ALL" else listener.namespace,
         selector=binding.selector,
         proxy_protocol="PROXY" in stack,
         trusted_hops=spec.l7_depth or options.xff_num_trusted_hops,
+        protocol=protocol,
+        http2_max_concurrent_streams=_streams(listener, found),
     )
 
 
+def _protocol(stack: tuple[str, ...]) -> Literal["http", "tcp", "udp"]:
+    """HTTP over UDP is HTTP/3; without HTTP, bytes are forwarded, whether TLS is in the stack or not."""
+    if "HTTP" not in stack:
+        return "tcp"
+    return "udp" if stack[-1] == "UDP" else "http"
+
+
+def _streams(listener: Listener, found: Collector) -> int | None:
+    value = listener.spec.http2_max_concurrent_streams
+    if value is None:
+        return None
+    field = "spec.http2MaxConcurrentStreams"
+    if value < 1:
+        found.error("http2-streams", f"expected 1 or more, got {value}: it is ignored", listener.origin, field)
+        return None
+    if is_unused("Listener.http2MaxConcurrentStreams"):
+        found.notice("field-unused", "the field is accepted and has no effect yet", listener.origin, field)
+    return value
+
+
 def _stack(listener: Listener, found: Collector) -> tuple[str, ...] | None:
-    """The stack of an HTTP listener over TCP, ``None`` for all others. ``protocolStack`` beats ``protocol``."""
+    """The stack, ``None`` for one that cannot be served. ``protocolStack`` beats ``protocol``."""
     spec, origin = listener.spec, listener.origin
     stack: tuple[str, ...] = spec.protocol_stack
     if stack and spec.protocol:
@@ -88,13 +116,10 @@ def _stack(listener: Listener, found: Collector) -> tuple[str, ...] | None:
             found.error("listener-protocol", "protocol or protocolStack must be set", origin, "spec.protocol")
             return None
         stack = _STACKS[spec.protocol]
-    if stack[-1] == "UDP":
-        found.warning("listener-not-served", "UDP and HTTP/3 are not served yet", origin, "spec.protocolStack")
-        return None
-    if "HTTP" not in stack:
-        found.warning("listener-not-served", "raw TCP and TLS are not served yet", origin, "spec.protocol")
-        return None
-    if stack[-1] != "TCP":
+    if stack[-1] not in ("TCP", "UDP"):
         found.error("listener-protocol", "the stack must end in TCP or UDP", origin, "spec.protocolStack")
+        return None
+    if stack[-1] == "UDP" and not ("HTTP" in stack and "TLS" in stack):
+        found.error("listener-protocol", "UDP is served as HTTP/3 only: [TLS, HTTP, UDP]", origin, "spec.protocolStack")
         return None
     return stack

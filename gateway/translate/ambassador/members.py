@@ -11,40 +11,25 @@ from typing import TYPE_CHECKING, Literal
 
 from gateway import ir
 from gateway.diagnostics import Collector
-from gateway.resources import MappingSpec
+from gateway.resources import Mapping, MappingSpec
 from gateway.translate.ambassador import actions
+from gateway.translate.ambassador.httpoptions import error_overrides
 from gateway.translate.ambassador.matching import MatchError, build_matching
 from gateway.translate.ambassador.ratelimits import LabelError, bind_limits
 from gateway.translate.ambassador.upstream import ResolverError, cluster_spec
 from gateway.translate.origins import ir_origin
 from gateway.translate.protection import REFUSAL
 from gateway.translate.services import ServiceError, parse_service
+from gateway.translate.unused import unused_fields
 
 if TYPE_CHECKING:
     from collections.abc import Mapping as Map
 
     from gateway.diagnostics import Diagnostic, Origin
-    from gateway.resources import Mapping
     from gateway.translate.ambassador.context import MappingContext
     from gateway.translate.ambassador.matching import Matching
     from gateway.translate.clusters import ClusterSpec
 
-_WITHOUT_EFFECT = (
-    "auth_context_extensions",
-    "bypass_error_response_overrides",
-    "circuit_breakers",
-    "dns_type",
-    "envoy_override",
-    "error_response_overrides",
-    "grpc",
-    "health_checks",
-    "keepalive",
-    "load_balancer",
-    "modules",
-    "priority",
-    "respect_dns_ttl",
-    "retry_policy",
-)
 _MUST_AGREE = (
     "bypass_auth",
     "circuit_breakers",
@@ -58,7 +43,8 @@ _MUST_AGREE = (
     "prefix_exact",
 )
 _PLAIN = MappingSpec(prefix="", service="")
-_DEFAULTS = {name: getattr(_PLAIN, name) for name in (*_WITHOUT_EFFECT, *_MUST_AGREE)}
+_UNUSED = unused_fields(Mapping.KIND)
+_DEFAULTS = {name: getattr(_PLAIN, name) for name in (*_UNUSED, *_MUST_AGREE)}
 
 Role = Literal["forward", "redirect", "shadow"]
 Place = tuple[int, str, str]
@@ -88,6 +74,8 @@ class Member:
     limits: tuple[ir.RouteLimit, ...]
     upgrades: tuple[str, ...]
     bypass_auth: bool
+    error_overrides: tuple[ir.ErrorOverride, ...]
+    bypass_error_overrides: bool
     refused: str
     """Why requests are answered 500; empty when they are served."""
 
@@ -152,13 +140,13 @@ def _member(
         )
     else:
         try:
-            cluster = cluster_spec(mapping, address, context, found)
+            cluster = cluster_spec(mapping, address, module, context.resolvers, context.settings, found)
         except ResolverError as error:
             raise Refusal("resolver-unknown", "spec.resolver", str(error)) from error
         choice = ir.Choice(
             100.0,
             declared,
-            forward=actions.forward(spec, cluster.name, module, origin, found),
+            forward=actions.forward(spec, cluster, module, origin, found),
             request_headers=actions.request_headers(spec, module, f"{cluster.host}:{cluster.port}"),
             response_headers=edits,
         )
@@ -186,6 +174,8 @@ def _member(
         limits=limits,
         upgrades=actions.upgrades(spec),
         bypass_auth=spec.bypass_auth or role == "redirect",
+        error_overrides=error_overrides(spec.error_response_overrides, origin, found, "spec.error_response_overrides"),
+        bypass_error_overrides=bool(spec.bypass_error_response_overrides),
         refused="",
     )
 
@@ -211,6 +201,8 @@ def _refused(
         limits=(),
         upgrades=(),
         bypass_auth=False,
+        error_overrides=(),
+        bypass_error_overrides=False,
         refused=str(refusal),
     )
 
@@ -236,11 +228,9 @@ def _agree(spec: MappingSpec) -> dict[str, object]:
 
 def _report_unused(mapping: Mapping, found: Collector) -> None:
     spec = mapping.spec
-    for name in _WITHOUT_EFFECT:
+    for name in _UNUSED:
         if getattr(spec, name) != _DEFAULTS[name]:
             report = found.warning if name == "grpc" else found.notice
             report("field-unused", "the field is accepted and has no effect yet", mapping.origin, f"spec.{name}")
-    if spec.outlier_detection:
-        found.error("outlier-detection", "outlier_detection is not supported", mapping.origin, "spec.outlier_detection")
     if spec.host and spec.hostname:
         found.notice("host-ignored", "hostname is used, host ignored", mapping.origin, "spec.host")

@@ -10,7 +10,11 @@ from typing import TYPE_CHECKING, Literal
 import orjson
 
 from gateway import ir
+from gateway.diagnostics import Origin
 from gateway.resources import Module, ModuleConfig
+from gateway.translate.ambassador.httpoptions import compression, error_overrides, header_case, ip_rules
+from gateway.translate.ambassador.policies import breakers, keepalive, retry_policy
+from gateway.translate.unused import unused_fields
 
 if TYPE_CHECKING:
     from gateway.diagnostics import Collector
@@ -19,43 +23,6 @@ if TYPE_CHECKING:
 
 MODULE_NAME = "ambassador"
 
-_EFFECTIVE = frozenset(
-    {
-        "add_linkerd_headers",
-        "cluster_idle_timeout_ms",
-        "cluster_max_connection_lifetime_ms",
-        "cluster_request_timeout_ms",
-        "connect_timeout_ms",
-        "cors",
-        "default_label_domain",
-        "default_labels",
-        "defaults",
-        "enable_http10",
-        "enable_ipv4",
-        "enable_ipv6",
-        "envoy_log_format",
-        "envoy_log_type",
-        "headers_with_underscores_action",
-        "ip_allow",
-        "ip_deny",
-        "listener_idle_timeout_ms",
-        "max_request_headers_kb",
-        "merge_slashes",
-        "preserve_external_request_id",
-        "reject_requests_with_escaped_slashes",
-        "resolver",
-        "server_name",
-        "strip_matching_host_port",
-        "suppress_envoy_headers",
-        "use_ambassador_namespace_for_service_resolution",
-        "use_proxy_proto",
-        "use_remote_address",
-        "x_forwarded_proto_redirect",
-        "xff_num_trusted_hops",
-    }
-)
-_NO_OPERATION = frozenset({"regex_type", "prune_unreachable_routes", "regex_max_size", "envoy_validation_timeout"})
-"""Settings of Emissary's own machinery that has no counterpart; nothing is missing without them."""
 _UNDERSCORES: dict[str, Literal["allow", "reject", "drop"]] = {
     "ALLOW": "allow",
     "REJECT_REQUEST": "reject",
@@ -79,7 +46,8 @@ def options(module: Module | None, settings: TranslateSettings, found: Collector
     """Options of the IR; a key that the Module does not set keeps the gateway's default."""
     config = module.spec.config if module is not None else ModuleConfig()
     if module is not None:
-        _report_unused(module, found)
+        _report(module, found)
+    origin = module.origin if module is not None else Origin()
     values: dict[str, object] = {
         "server_name": config.server_name,
         "max_request_headers_kb": config.max_request_headers_kb,
@@ -92,6 +60,16 @@ def options(module: Module | None, settings: TranslateSettings, found: Collector
         "merge_slashes": config.merge_slashes,
         "strip_matching_host_port": config.strip_matching_host_port,
         "x_forwarded_proto_redirect": config.x_forwarded_proto_redirect,
+        "gzip": compression(config.gzip, origin, found),
+        "max_request_bytes": config.buffer.max_request_bytes if config.buffer is not None else None,
+        "buffer_limit_bytes": config.buffer_limit_bytes or None,
+        "error_overrides": error_overrides(
+            config.error_response_overrides, origin, found, "spec.config.error_response_overrides"
+        ),
+        "ip_rules": ip_rules(config),
+        "grpc_web": config.enable_grpc_web,
+        "grpc_http11_bridge": config.enable_grpc_http11_bridge,
+        **header_case(config, origin, found),
     }
     if config.headers_with_underscores_action is not None:
         values["headers_with_underscores"] = _UNDERSCORES[config.headers_with_underscores_action]
@@ -112,14 +90,15 @@ def _access_log(config: ModuleConfig, settings: TranslateSettings) -> dict[str, 
     return {"access_log": kind, "access_log_format": form or ""}
 
 
-def _report_unused(module: Module, found: Collector) -> None:
-    config = module.spec.config
+def _report(module: Module, found: Collector) -> None:
+    """Keys without an effect, and what is wrong with the defaults of Mappings, once for all Mappings."""
+    config, origin = module.spec.config, module.origin
     default = ModuleConfig()
-    for name in config.__struct_fields__:
-        if getattr(config, name) == getattr(default, name) or name in _EFFECTIVE:
-            continue
-        if name == "auth_enabled" or name in _NO_OPERATION:
-            continue
-        found.notice(
-            "module-key-unused", "the key is accepted and has no effect yet", module.origin, f"spec.config.{name}"
-        )
+    for name in unused_fields(Module.KIND):
+        if getattr(config, name) != getattr(default, name):
+            found.notice(
+                "module-key-unused", "the key is accepted and has no effect yet", origin, f"spec.config.{name}"
+            )
+    retry_policy(config.retry_policy, origin, found, "spec.config.retry_policy")
+    breakers(config.circuit_breakers, origin, found, "spec.config.circuit_breakers")
+    keepalive(config.keepalive, origin, found, "spec.config.keepalive")

@@ -2,22 +2,24 @@
 
 Source of the rules: Emissary's ``irhost.py`` and ``irtlscontext.py`` (features.md 1.2, "Host", "TLSContext"). Added to
 them: a Host that says nothing about TLS takes a TLSContext whose ``hosts`` lists its hostname. Whatever part of client
-authentication cannot be built switches termination off: TLS without it would let everybody in.
+authentication cannot be built switches termination off: TLS without it would let everybody in. A TCPMapping takes the
+termination of a Host, or that of a TLSContext whose ``hosts`` lists its name (``v3listener.py``).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from gateway import ir
 from gateway.resources import TLSContext
+from gateway.translate.ambassador.matching import bare_host
 from gateway.translate.certificates import SecretError, ca_bundle, secret_place
 from gateway.translate.origins import ir_origin
 from gateway.translate.tlssettings import alpn, find_context, versions
 
 if TYPE_CHECKING:
-    from gateway.diagnostics import Collector
+    from gateway.diagnostics import Collector, Origin
     from gateway.resources import Host, ResourceSet, Secret
     from gateway.resources.hosts import TlsSettings
     from gateway.translate.certificates import CertificateStore
@@ -40,6 +42,8 @@ class _Plan:
     namespace: str
     namespacing: bool
     field: str
+    origin: Origin
+    """Of the object that asks for TLS."""
 
 
 def host_termination(
@@ -48,11 +52,32 @@ def host_termination(
     """The termination, or ``None`` when the Host has no TLS or it cannot be built (which is reported)."""
     try:
         plan = _plan(host, domain, resources)
-        return _build(host, domain, plan, store, found) if plan is not None else None
+        return _build(_server_name(host, domain, found), plan, store, found) if plan is not None else None
     except (TerminationError, SecretError) as error:
         field = error.field if isinstance(error, TerminationError) else "spec.tlsSecret"
         found.error("host-tls", f"{error}; the Host is not served over TLS", host.origin, field)
         return None
+
+
+def tcp_termination(
+    name: str, source: Host | TLSContext, resources: ResourceSet, store: CertificateStore, found: Collector
+) -> ir.TlsTermination | None:
+    """The termination of ``name`` for a TCPMapping, with the TLS of a Host or a TLSContext. Any protocol may follow, so
+    ALPN is what the settings say. ``None`` for a Host without TLS; raises :class:`SecretError` or
+    :class:`TerminationError`."""
+    if isinstance(source, TLSContext):
+        namespacing = source.spec.secret_namespacing is not False
+        if not source.spec.secret:
+            raise TerminationError("spec.secret", f"TLSContext {source.name} names no Secret")
+        place = secret_place(source.spec.secret, source.namespace, namespacing=namespacing)
+        plan: _Plan | None = _Plan(place, source.spec, source.namespace, namespacing, "spec", source.origin)
+    else:
+        plan = _plan(source, bare_host(source.spec.hostname or "*"), resources)
+    if plan is None:
+        return None
+    wanted = plan.settings.alpn_protocols if plan.settings is not None else ""
+    offered = tuple(part for item in wanted.split(",") if (part := item.strip()))
+    return replace(_build(name, plan, store, found), alpn=offered)
 
 
 def _plan(host: Host, domain: str, resources: ResourceSet) -> _Plan | None:
@@ -73,12 +98,12 @@ def _plan(host: Host, domain: str, resources: ResourceSet) -> _Plan | None:
         own = own or (theirs if context.spec.secret else None)
         if own is None:
             raise TerminationError("spec.tlsContext", f"TLSContext {context.name} and the Host name no Secret")
-        return _Plan(own, context.spec, context.namespace, namespacing, "spec.tlsContext")
+        return _Plan(own, context.spec, context.namespace, namespacing, "spec.tlsContext", host.origin)
     if own is None:
         if spec.tls is not None:
             raise TerminationError("spec.tls", "there is no tlsSecret")
         return None
-    return _Plan(own, spec.tls, host.namespace, True, "spec.tls")
+    return _Plan(own, spec.tls, host.namespace, True, "spec.tls", host.origin)
 
 
 def _context(host: Host, domain: str, resources: ResourceSet) -> TLSContext | None:
@@ -100,13 +125,17 @@ def _context(host: Host, domain: str, resources: ResourceSet) -> TLSContext | No
     return next((item for item in resources.of(TLSContext) if domain in item.spec.hosts and item.spec.secret), None)
 
 
-def _build(host: Host, domain: str, plan: _Plan, store: CertificateStore, found: Collector) -> ir.TlsTermination:
-    certificate = store.load(store.find(*plan.secret))
-    settings = plan.settings
+def _server_name(host: Host, domain: str, found: Collector) -> str:
     server_name = domain if domain == "*" or not domain.endswith("*") else "*"
     if server_name != domain:
         found.warning("host-sni", f"{domain!r} is no server name: the certificate is the default", host.origin)
-    origin = ir_origin(host.origin)
+    return server_name
+
+
+def _build(server_name: str, plan: _Plan, store: CertificateStore, found: Collector) -> ir.TlsTermination:
+    certificate = store.load(store.find(*plan.secret))
+    settings = plan.settings
+    origin = ir_origin(plan.origin)
     if settings is None:
         return ir.TlsTermination((server_name,), store.use(certificate), origin)
     if settings.cert_chain_file or settings.private_key_file or settings.cacert_chain_file:
@@ -124,14 +153,14 @@ def _build(host: Host, domain: str, plan: _Plan, store: CertificateStore, found:
         raise TerminationError(plan.field, "cert_required needs a ca_secret")
     if settings.redirect_cleartext_from is not None:
         found.notice(
-            "redirect-cleartext-from", "requestPolicy.insecure decides about cleartext", host.origin, plan.field
+            "redirect-cleartext-from", "requestPolicy.insecure decides about cleartext", plan.origin, plan.field
         )
-    lowest, highest = versions(settings, host.origin, found, plan.field)
+    lowest, highest = versions(settings, plan.origin, found, plan.field)
     return ir.TlsTermination(
         server_names=(server_name,),
         certificate=store.use(certificate),
         origin=origin,
-        alpn=alpn(settings, host.origin, found, plan.field) or ("http/1.1",),
+        alpn=alpn(settings, plan.origin, found, plan.field) or ("http/1.1",),
         min_version=lowest,
         max_version=highest,
         cipher_suites=settings.cipher_suites,

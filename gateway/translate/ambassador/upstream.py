@@ -1,20 +1,28 @@
-"""The cluster that a Mapping asks for: service, resolver, TLS, connection settings.
+"""The cluster that a Mapping or a TCPMapping asks for: service, resolver, TLS, connection settings, policies.
 
-Source of the rules: Emissary's ``ircluster.py`` and ``irbasemapping.py`` (features.md 1.2, "Target and rewriting").
+Source of the rules: Emissary's ``ircluster.py`` and ``irbasemapping.py`` (features.md 1.2, "Target and rewriting",
+"Traffic policy", "TCPMapping").
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from gateway.translate.clusters import CONNECT_TIMEOUT_MS, IDLE_TIMEOUT_MS, ClusterSpec, TlsRequest
+from gateway.diagnostics import Collector
+from gateway.resources import Mapping
+from gateway.translate.ambassador import balancing, health, policies
+from gateway.translate.ambassador.clusternames import cluster_name
+from gateway.translate.clusters import CONNECT_TIMEOUT_MS, IDLE_TIMEOUT_MS, ClusterPolicy, ClusterSpec, TlsRequest
+from gateway.translate.discovery import DnsWish
 from gateway.translate.services import ServiceAddress, qualify
 from gateway.translate.upstreamtls import VERIFY_ANNOTATION
 
 if TYPE_CHECKING:
-    from gateway.diagnostics import Collector
-    from gateway.resources import Mapping
-    from gateway.translate.ambassador.context import MappingContext
+    from collections.abc import Mapping as Map
+
+    from gateway.resources import ModuleConfig, TCPMapping
+    from gateway.translate.settings import TranslateSettings
 
 HTTP_PORT = 80
 HTTPS_PORT = 443
@@ -24,59 +32,106 @@ class ResolverError(ValueError):
     """The Mapping names a resolver that does not exist or cannot be used."""
 
 
-def cluster_spec(mapping: Mapping, address: ServiceAddress, context: MappingContext, found: Collector) -> ClusterSpec:
+def cluster_spec(
+    mapping: Mapping,
+    address: ServiceAddress,
+    module: ModuleConfig,
+    resolvers: Map[str, bool],
+    settings: TranslateSettings,
+    found: Collector,
+) -> ClusterSpec:
     """Translate the upstream side of a Mapping. Raises :class:`ResolverError`."""
-    spec, module = mapping.spec, context.module
-    resolver = spec.resolver or module.resolver or "kubernetes-service"
-    endpoints = context.resolvers.get(resolver)
-    if endpoints is None:
-        raise ResolverError(f"there is no resolver {resolver!r} for Kubernetes services")
-    own = not module.use_ambassador_namespace_for_service_resolution
-    host = qualify(address.host, mapping.namespace if own else context.settings.namespace)
-    tls = _tls(mapping, address, host, found)
-    port = address.port or (HTTPS_PORT if tls is not None else HTTP_PORT)
-    connect = _first(spec.connect_timeout_ms, module.connect_timeout_ms, CONNECT_TIMEOUT_MS)
-    idle = _first(spec.cluster_idle_timeout_ms, module.cluster_idle_timeout_ms, IDLE_TIMEOUT_MS)
+    spec, origin = mapping.spec, mapping.origin
+    plain = _plain(mapping, address, module, resolvers, settings, found)
+    policy = ClusterPolicy(
+        balancer=balancing.balancer(
+            balancing.effective(
+                spec.load_balancer, module.load_balancer, endpoints=plain.endpoints, origin=origin, found=found
+            )
+        ),
+        breakers=plain.policy.breakers,
+        health_checks=health.health_checks(spec, endpoints=plain.endpoints, origin=origin, found=found),
+        outlier=health.outlier_detection(spec, origin, found),
+        tcp_keepalive=plain.policy.tcp_keepalive
+        if spec.keepalive is None
+        else policies.keepalive(spec.keepalive, origin, found, "spec.keepalive"),
+    )
     lifetime = _first(spec.cluster_max_connection_lifetime_ms, module.cluster_max_connection_lifetime_ms, 0) or None
-    ipv4 = _either(spec.enable_ipv4, module.enable_ipv4, default=True)
-    ipv6 = _either(spec.enable_ipv6, module.enable_ipv6, default=False)
-    parts = [f"[{host}]:{port}" if ":" in host else f"{host}:{port}"]
-    if endpoints:
-        parts.append("endpoints")
-    if tls is not None:
-        parts.append("tls" if not tls.context else f"tls={tls.namespace}/{tls.context}")
-        if tls.server_name != host:
-            parts.append(f"sni={tls.server_name}")
-        if not tls.verify:
-            parts.append("unverified")
-    if spec.cluster_tag:
-        parts.append(f"tag={spec.cluster_tag}")
-    if connect != CONNECT_TIMEOUT_MS:
-        parts.append(f"connect={connect}")
-    if idle != IDLE_TIMEOUT_MS:
-        parts.append(f"idle={idle}")
-    if lifetime is not None:
-        parts.append(f"lifetime={lifetime}")
-    if (ipv4, ipv6) != (True, False):
-        parts.append(f"ip={'4' if ipv4 else ''}{'6' if ipv6 else ''}")
-    if spec.stats_name:
-        parts.append(f"stats={spec.stats_name}")
-    return ClusterSpec(
-        name=";".join(parts),
-        host=host,
-        port=port,
-        endpoints=endpoints,
-        tls=tls,
-        connect_timeout_ms=connect,
-        idle_timeout_ms=idle,
-        max_connection_lifetime_ms=lifetime,
-        ipv4=ipv4,
-        ipv6=ipv6,
-        stats_name=spec.stats_name,
+    return _named(
+        replace(
+            plain,
+            connect_timeout_ms=_first(spec.connect_timeout_ms, module.connect_timeout_ms, CONNECT_TIMEOUT_MS),
+            idle_timeout_ms=_first(spec.cluster_idle_timeout_ms, module.cluster_idle_timeout_ms, IDLE_TIMEOUT_MS),
+            max_connection_lifetime_ms=lifetime,
+            dns=replace(
+                plain.dns,
+                respect_ttl=bool(spec.respect_dns_ttl),
+                logical=policies.is_logical_dns(spec, origin, found),
+            ),
+            http2=spec.grpc,
+            policy=policy,
+        ),
+        spec.cluster_tag,
     )
 
 
-def _tls(mapping: Mapping, address: ServiceAddress, host: str, found: Collector) -> TlsRequest | None:
+def tcp_cluster_spec(
+    mapping: TCPMapping,
+    address: ServiceAddress,
+    module: ModuleConfig,
+    resolvers: Map[str, bool],
+    settings: TranslateSettings,
+    found: Collector,
+) -> ClusterSpec:
+    """Translate the upstream side of a TCPMapping. Raises :class:`ResolverError`."""
+    plain = _plain(mapping, address, module, resolvers, settings, found)
+    balancer = balancing.balancer(module.load_balancer) if plain.endpoints else None
+    return _named(replace(plain, policy=replace(plain.policy, balancer=balancer)), mapping.spec.cluster_tag)
+
+
+def _plain(
+    mapping: Mapping | TCPMapping,
+    address: ServiceAddress,
+    module: ModuleConfig,
+    resolvers: Map[str, bool],
+    settings: TranslateSettings,
+    found: Collector,
+) -> ClusterSpec:
+    """What both kinds have; the name is made later."""
+    spec = mapping.spec
+    resolver = spec.resolver or module.resolver or "kubernetes-service"
+    endpoints = resolvers.get(resolver)
+    if endpoints is None:
+        raise ResolverError(f"there is no resolver {resolver!r} for Kubernetes services")
+    own = not module.use_ambassador_namespace_for_service_resolution
+    host = qualify(address.host, mapping.namespace if own else settings.namespace)
+    tls = _tls(mapping, address, host, found)
+    if spec.circuit_breakers is not None:
+        breakers = policies.breakers(spec.circuit_breakers, mapping.origin, found, "spec.circuit_breakers")
+    else:
+        breakers = policies.breakers(module.circuit_breakers, mapping.origin, Collector(), "")
+    return ClusterSpec(
+        name="",
+        host=host,
+        port=address.port or (HTTPS_PORT if tls is not None else HTTP_PORT),
+        endpoints=endpoints,
+        tls=tls,
+        dns=DnsWish(
+            _either(spec.enable_ipv4, module.enable_ipv4, default=True),
+            _either(spec.enable_ipv6, module.enable_ipv6, default=False),
+        ),
+        stats_name=spec.stats_name,
+        policy=ClusterPolicy(
+            breakers=breakers, tcp_keepalive=policies.keepalive(module.keepalive, mapping.origin, Collector(), "")
+        ),
+    )
+
+
+def _named(spec: ClusterSpec, tag: str) -> ClusterSpec:
+    return replace(spec, name=cluster_name(spec, tag))
+
+
+def _tls(mapping: Mapping | TCPMapping, address: ServiceAddress, host: str, found: Collector) -> TlsRequest | None:
     spec = mapping.spec
     if not spec.tls and address.scheme != "https":
         return None
@@ -88,7 +143,8 @@ def _tls(mapping: Mapping, address: ServiceAddress, host: str, found: Collector)
             "spec.tls",
         )
     verify = mapping.metadata.annotations.get(VERIFY_ANNOTATION, "").strip().lower() != "false"
-    return TlsRequest(spec.host_rewrite or host, spec.tls, mapping.namespace if spec.tls else "", verify)
+    rewritten = mapping.spec.host_rewrite if isinstance(mapping, Mapping) else None
+    return TlsRequest(rewritten or host, spec.tls, mapping.namespace if spec.tls else "", verify)
 
 
 def _first(own: int | None, module: int | None, default: int) -> int:

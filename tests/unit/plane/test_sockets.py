@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import socket
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -51,6 +52,11 @@ def test_each_slot_has_a_socket_of_its_own_on_the_same_port(table: SocketTable) 
 def test_ipv6(table: SocketTable) -> None:
     table.update([listener("web", address="::1")], now=0.0)
     socket.create_connection(("::1", table.ports()["web"])).close()
+
+
+def test_what_the_data_plane_does_not_speak_is_not_bound(table: SocketTable) -> None:
+    table.update([replace(listener("tcp"), protocol="tcp"), replace(listener("h3"), protocol="udp")], now=0.0)
+    assert (dict(table.ports()), table.diagnostics()) == ({}, ())
 
 
 def test_both_wildcards_may_share_a_port(table: SocketTable) -> None:

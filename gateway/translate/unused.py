@@ -1,0 +1,59 @@
+"""What is read, and stands in the IR, but has no effect in the data plane yet: the one table of it.
+
+A line is a feature; whoever builds its effect deletes the line, and with it the findings. Names are ``Kind.field``; for
+Listeners the field may be a protocol of :class:`gateway.ir.Listener`, and a kind alone stands for all of its objects.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping as Map
+
+WITHOUT_EFFECT: Final[Map[str, tuple[str, ...]]] = {
+    # In the IR, for the data plane to act on.
+    "HTTP/2 to upstreams": ("Mapping.grpc", "Service.appProtocol"),
+    "HTTP/2 of clients": ("Listener.http2MaxConcurrentStreams",),
+    "HTTP/3": ("Listener.udp",),
+    "TCP": ("Listener.tcp", "TCPMapping"),
+    "balancing": ("Mapping.load_balancer", "Module.load_balancer"),
+    "circuit breakers": ("Mapping.circuit_breakers", "Module.circuit_breakers"),
+    "priorities": ("Mapping.priority",),
+    "retries": ("Mapping.retry_policy", "Module.retry_policy"),
+    "active health checks": ("Mapping.health_checks",),
+    "passive health checks": ("Mapping.outlier_detection",),
+    "TCP keep-alive": ("Mapping.keepalive", "Module.keepalive"),
+    "DNS": ("Mapping.dns_type", "Mapping.respect_dns_ttl"),
+    "compression": ("Module.gzip",),
+    "request buffering": ("Module.buffer",),
+    "buffer sizes": ("Module.buffer_limit_bytes",),
+    "error bodies of routes": ("Mapping.error_response_overrides", "Mapping.bypass_error_response_overrides"),
+    "error bodies": ("Module.error_response_overrides",),
+    "case of header names": ("Module.proper_case", "Module.header_case_overrides"),
+    "grpc-web": ("Module.enable_grpc_web",),
+    "gRPC over HTTP/1.1": ("Module.enable_grpc_http11_bridge",),
+    # Not in the IR. Module.ip_allow and ip_deny are in it and refused meanwhile: gateway.translate.protection.
+    "external authorisation": ("Mapping.auth_context_extensions",),
+    "raw Envoy configuration": ("Mapping.envoy_override", "Mapping.modules", "Module.runtime_flags"),
+    "scripts": ("Module.lua_scripts",),
+    "client certificates in headers": (
+        "Module.forward_client_cert_details",
+        "Module.set_current_client_cert_details",
+    ),
+    "statistics": ("Module.grpc_stats", "Module.statsd"),
+    "admin": ("Module.admin_port", "Module.debug_mode", "Module.diagnostics", "Module.envoy_log_path"),
+    "probes": ("Module.liveness_probe", "Module.readiness_probe"),
+    "other keys": ("Module.allow_chunked_length", "Module.service_port"),
+}
+_NAMES = frozenset(name for names in WITHOUT_EFFECT.values() for name in names)
+
+
+def is_unused(name: str) -> bool:
+    """Whether ``Kind.field`` (or a kind) has no effect yet."""
+    return name in _NAMES
+
+
+def unused_fields(kind: str) -> tuple[str, ...]:
+    """The fields of a kind that have no effect yet, in order."""
+    return tuple(sorted(name.partition(".")[2] for name in _NAMES if name.startswith(f"{kind}.")))

@@ -1,0 +1,41 @@
+"""The table of what has no effect yet names things that exist."""
+
+from __future__ import annotations
+
+from typing import get_args, get_type_hints
+
+import pytest
+
+from gateway import ir
+from gateway.resources import Mapping, MappingSpec, Module, ModuleConfig, TCPMapping
+from gateway.resources.core import ServicePort
+from gateway.resources.hosts import ListenerSpec
+from gateway.translate.unused import WITHOUT_EFFECT, is_unused, unused_fields
+
+NAMES = [name for names in WITHOUT_EFFECT.values() for name in names]
+PROTOCOLS = set(get_args(get_type_hints(ir.Listener, localns=vars(ir))["protocol"]))
+KNOWN = {
+    "Mapping": set(MappingSpec.__struct_encode_fields__),
+    "Module": set(ModuleConfig.__struct_encode_fields__),
+    "Listener": set(ListenerSpec.__struct_encode_fields__) | PROTOCOLS,
+    "Service": set(ServicePort.__struct_encode_fields__),
+    TCPMapping.KIND: {""},
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_names_exist(name: str) -> None:
+    kind, _, field = name.partition(".")
+    assert field in KNOWN[kind]
+
+
+def test_names_are_in_one_line_each() -> None:
+    assert len(NAMES) == len(set(NAMES))
+
+
+def test_questions() -> None:
+    assert not is_unused("Mapping.prefix")
+    assert "prefix" not in unused_fields(Mapping.KIND)
+    assert unused_fields(Module.KIND) == tuple(
+        sorted(name.removeprefix("Module.") for name in NAMES if name.startswith("Module."))
+    )
