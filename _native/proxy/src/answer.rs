@@ -3,11 +3,11 @@
 use std::rc::Rc;
 
 use sluice_http1::{ResponseHead, parse_response};
-use sluice_snapshot::Choice;
 
 use crate::buffers::Inbox;
 use crate::client::Client;
 use crate::error::ProxyError;
+use crate::exchange::Plan;
 use crate::http2::head::response_text;
 use crate::http2::upstream::Lease;
 use crate::request::Request;
@@ -23,10 +23,8 @@ pub(crate) const COPY_LIMIT: usize = 8 * 1024;
 /// The way of one answer from the upstream to the client.
 pub(crate) struct Answer<'a, 'c> {
     pub(crate) request: &'a Request<'c>,
-    pub(crate) choice: &'a Choice,
-    pub(crate) cors: &'a [u8],
+    pub(crate) plan: &'a Plan<'a>,
     idle_ns: u64,
-    upgrade: Option<&'a [u8]>,
     /// Bytes of the final answer went to the client.
     pub(crate) started: bool,
     /// The upstream's connection can carry another request.
@@ -40,19 +38,11 @@ pub(crate) struct Answer<'a, 'c> {
 }
 
 impl<'a, 'c> Answer<'a, 'c> {
-    pub(crate) fn new(
-        request: &'a Request<'c>,
-        choice: &'a Choice,
-        cors: &'a [u8],
-        idle_ns: u64,
-        upgrade: Option<&'a [u8]>,
-    ) -> Self {
+    pub(crate) fn new(request: &'a Request<'c>, plan: &'a Plan<'a>, idle_ns: u64) -> Self {
         Self {
             request,
-            choice,
-            cors,
+            plan,
             idle_ns,
-            upgrade,
             started: false,
             reusable: false,
             close: false,
@@ -166,7 +156,7 @@ impl<'a, 'c> Answer<'a, 'c> {
     ) -> Result<(), ProxyError> {
         let request = self.request;
         let connection = request.connection;
-        let Some(asked) = self.upgrade else {
+        let Some(asked) = self.plan.upgrade else {
             return Err(ProxyError::UpstreamProtocol("it switched protocols without being asked"));
         };
         crate::tunnel::check_switch(request, asked, head, inbox.bytes()).map_err(ProxyError::UpstreamProtocol)?;
@@ -180,7 +170,7 @@ impl<'a, 'c> Answer<'a, 'c> {
                 head,
                 bytes: inbox.bytes(),
                 head_len: length,
-                edits: &self.choice.response_headers,
+                edits: &self.plan.choice.response_headers,
                 edit_facts: &facts,
                 cors: None,
                 server_name: &request.compiled.options.server_name,

@@ -16,6 +16,8 @@ pub(crate) struct Deadlines {
     host: Host,
     timer: Timer,
     request_ns: Cell<u64>,
+    /// End of the current attempt.
+    attempt_ns: Cell<u64>,
     idle_ns: Cell<u64>,
     idle_after_ns: Cell<u64>,
     uploading: Cell<bool>,
@@ -27,6 +29,7 @@ impl Deadlines {
             host: host.clone(),
             timer: Timer::new(host),
             request_ns: Cell::new(0),
+            attempt_ns: Cell::new(0),
             idle_ns: Cell::new(0),
             idle_after_ns: Cell::new(0),
             uploading: Cell::new(false),
@@ -34,16 +37,23 @@ impl Deadlines {
     }
 
     fn arm(&self) {
-        match (self.request_ns.get(), self.idle_ns.get()) {
-            (0, 0) => self.timer.clear(),
-            (0, at) | (at, 0) => self.timer.set(at),
-            (request, idle) => self.timer.set(request.min(idle)),
+        let set = [self.request_ns.get(), self.attempt_ns.get(), self.idle_ns.get()];
+        match set.into_iter().filter(|&at| at != 0).min() {
+            Some(at) => self.timer.set(at),
+            None => self.timer.clear(),
         }
+    }
+
+    /// The current attempt has so much time; 0 for no limit, also once its answer has begun.
+    pub(crate) fn attempt(&self, timeout_ns: u64) {
+        self.attempt_ns.set(if timeout_ns == 0 { 0 } else { self.host.now_ns().saturating_add(timeout_ns) });
+        self.arm();
     }
 
     /// Waiting for a request (or the rest of its head): one plain deadline.
     pub(crate) fn wait_until(&self, at_ns: u64) {
         self.request_ns.set(0);
+        self.attempt_ns.set(0);
         self.idle_after_ns.set(0);
         self.idle_ns.set(at_ns);
         self.arm();
@@ -92,6 +102,7 @@ impl Deadlines {
     /// Nothing is waited for.
     pub(crate) fn clear(&self) {
         self.request_ns.set(0);
+        self.attempt_ns.set(0);
         self.idle_ns.set(0);
         self.arm();
     }
@@ -99,6 +110,10 @@ impl Deadlines {
     /// Why the timer fired.
     fn cause(&self) -> ProxyError {
         let (request, idle) = (self.request_ns.get(), self.idle_ns.get());
+        let attempt = self.attempt_ns.get();
+        if attempt != 0 && attempt <= self.host.now_ns() && (request == 0 || attempt < request) {
+            return ProxyError::PerTryTimeout;
+        }
         if request != 0 && (idle == 0 || request <= idle) {
             ProxyError::Timeout
         } else if self.uploading.get() {

@@ -39,6 +39,20 @@ impl Answer<'_, '_> {
         }
     }
 
+    /// Takes the answer for the final one, unless it shall be asked for again.
+    fn accept(&self, status: u16) -> Result<(), ProxyError> {
+        let request = self.request;
+        request.record.upstream_status.set(status);
+        request.record.upstream_head_ns.set(request.connection.shared.host.now_ns());
+        if self.plan.attempts.drops(status) {
+            return Err(ProxyError::RetriedStatus(status));
+        }
+        if self.plan.attempts.per_try_ns != 0 {
+            request.connection.deadlines.attempt(0);
+        }
+        Ok(())
+    }
+
     /// Notes what is known of the answer, and writes its head as HTTP/1.1 text. Returns how the body leaves.
     fn head(&mut self, head: &ResponseHead, bytes: &[u8], length: usize, out: &mut Vec<u8>) -> Sink {
         let request = self.request;
@@ -46,7 +60,6 @@ impl Answer<'_, '_> {
         let record = &request.record;
         let (sink, mut body) = self.plan(head.framing);
         record.status.set(head.status);
-        record.upstream_status.set(head.status);
         let elapsed_ms = shared.host.now_ns().saturating_sub(record.upstream_start_ns.get()) / 1_000_000;
         record.service_ms.set(Some(elapsed_ms));
         let close = body == BodyForm::UntilClose || !self.upload_done();
@@ -64,9 +77,9 @@ impl Answer<'_, '_> {
             head,
             bytes,
             head_len: length,
-            edits: &self.choice.response_headers,
+            edits: &self.plan.choice.response_headers,
             edit_facts: &facts,
-            cors: (!self.cors.is_empty()).then_some(self.cors),
+            cors: (!self.plan.lines.is_empty()).then_some(self.plan.lines),
             server_name: &options.server_name,
             service_time_ms: (!options.suppress_envoy_headers).then_some(elapsed_ms),
             keep_length,
@@ -85,6 +98,7 @@ impl Answer<'_, '_> {
         inbox: &mut Inbox,
         length: usize,
     ) -> Result<(), ProxyError> {
+        self.accept(head.status)?;
         let connection = self.request.connection;
         let shared = &connection.shared;
         let mut out = shared.scratch.out();
@@ -113,6 +127,7 @@ impl Answer<'_, '_> {
         length: usize,
         body: RecvStream,
     ) -> Result<(), ProxyError> {
+        self.accept(head.status)?;
         let connection = self.request.connection;
         let shared = &connection.shared;
         let ended = body.is_end_stream();
@@ -137,7 +152,7 @@ impl Answer<'_, '_> {
         if ended {
             return Ok(());
         }
-        let edits = &self.choice.response_headers;
+        let edits = &self.plan.choice.response_headers;
         let passes = |name: &[u8]| !edits.removes(name);
         let to = match &connection.client {
             Client::Http1(client) => Outgoing::Http1(client, sink),
@@ -179,7 +194,7 @@ impl Answer<'_, '_> {
         meter: &Meter<'_>,
     ) -> Result<bool, ProxyError> {
         let connection = self.request.connection;
-        let edits = &self.choice.response_headers;
+        let edits = &self.plan.choice.response_headers;
         let passes = |name: &[u8]| !edits.removes(name);
         let (length, finished, mut surplus) = Self::first(source, inbox)?;
         let data = inbox.bytes().get(..length).unwrap_or_default();
@@ -215,7 +230,7 @@ impl Answer<'_, '_> {
         meter: &Meter<'_>,
     ) -> Result<bool, ProxyError> {
         let pool = &self.request.connection.shared.buffers;
-        let edits = &self.choice.response_headers;
+        let edits = &self.plan.choice.response_headers;
         let passes = |name: &[u8]| !edits.removes(name);
         let (length, finished, mut surplus) = Self::first(source, inbox)?;
         let data = inbox.bytes().get(..length).unwrap_or_default();

@@ -11,6 +11,7 @@ use sluice_policy::stats::{Global, Layout, LayoutError};
 use sluice_snapshot::Compiled;
 
 use crate::accept::{self, Stop};
+use crate::checks;
 use crate::log_writer::LogWriter;
 use crate::memory::SharedWords;
 use crate::shared::Shared;
@@ -196,13 +197,17 @@ impl Drop for Engine {
     }
 }
 
-fn sweep(shared: &Shared) {
+fn sweep(shared: &Rc<Shared>) {
     let now = shared.host.now_ns();
     let compiled = shared.compiled();
     let current: ahash::AHashMap<_, _> =
         compiled.clusters().map(|cluster| (key_of(cluster), idle_ns(cluster))).collect();
     shared.pools.sweep(now, |key| current.get(&key).copied());
     shared.resolver.sweep(now);
+    shared.targets.sweep(&compiled, now);
+    for cluster in compiled.clusters().filter(|cluster| !cluster.health_checks.is_empty()) {
+        checks::ensure(shared, &shared.targets.of(cluster, compiled.version, now, || shared.random()));
+    }
     if let Some(log) = &shared.log {
         log.flush_if_old(now);
         let dropped = log.take_dropped();

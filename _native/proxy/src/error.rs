@@ -30,6 +30,15 @@ pub enum ProxyError {
     /// The cluster has no usable endpoint.
     #[error("no endpoint of cluster is usable")]
     NoEndpoint,
+    /// A circuit breaker of the cluster is open.
+    #[error("a circuit breaker of the cluster is open")]
+    Overflow,
+    /// No answer within the time for one attempt.
+    #[error("the attempt timed out")]
+    PerTryTimeout,
+    /// The answer's status asks for another attempt, which will be made.
+    #[error("the upstream answered {0}, to be asked again")]
+    RetriedStatus(u16),
     /// The cluster's name does not resolve.
     #[error("the upstream's name does not resolve: {0}")]
     Resolve(String),
@@ -101,11 +110,13 @@ impl ProxyError {
     pub fn answer(&self) -> (u16, &'static str) {
         match self {
             Self::NoEndpoint | Self::Resolve(_) => (503, "UH"),
+            Self::Overflow => (503, "UO"),
+            Self::RetriedStatus(status) => (*status, "URX"),
             Self::Connect(_) | Self::ConnectTimeout | Self::UpstreamTls(_) => (503, "UF"),
             Self::UpstreamClosed { .. } => (503, "UC"),
             Self::UpstreamRefused | Self::UpstreamReset(_) => (503, "UR"),
             Self::UpstreamProtocol(_) => (502, "UPE"),
-            Self::Timeout => (504, "UT"),
+            Self::Timeout | Self::PerTryTimeout => (504, "UT"),
             Self::IdleTimeout => (504, "SI"),
             Self::BodyTimeout => (408, "DI"),
             Self::BodyProtocol(_) | Self::Untranslatable => (400, "DPE"),
@@ -117,12 +128,14 @@ impl ProxyError {
     pub fn public_message(&self) -> &'static str {
         match self {
             Self::NoEndpoint | Self::Resolve(_) => "no healthy upstream\n",
+            Self::Overflow => "too many requests to the upstream\n",
+            Self::RetriedStatus(_) => "the upstream failed\n",
             Self::Connect(_) | Self::ConnectTimeout => "the upstream could not be reached\n",
             Self::UpstreamTls(_) => "TLS to the upstream failed\n",
             Self::UpstreamClosed { .. } => "the upstream closed the connection before it answered\n",
             Self::UpstreamRefused | Self::UpstreamReset(_) => "the upstream reset the request\n",
             Self::UpstreamProtocol(_) => "the upstream sent an invalid answer\n",
-            Self::Timeout => "upstream request timeout\n",
+            Self::Timeout | Self::PerTryTimeout => "upstream request timeout\n",
             Self::IdleTimeout => "stream timeout\n",
             Self::BodyTimeout => "the request body did not arrive in time\n",
             Self::Untranslatable => "the request cannot be forwarded\n",

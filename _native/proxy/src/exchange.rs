@@ -1,24 +1,27 @@
 //! Forwarding one request: attempts, the two bodies, the answer.
 
-use std::time::Duration;
+use std::borrow::Cow;
 
 use bytes::Bytes;
 use http::uri::Scheme;
+use sluice_host::Timer;
 use sluice_http1::Framing;
 use sluice_policy::stats::Field;
-use sluice_snapshot::{Choice, Forward, Route};
+use sluice_policy::upstream::{Observation, hash};
+use sluice_snapshot::{Choice, Forward, HashSource, Route};
 
 use crate::answer::Answer;
 use crate::downstream::After;
-use crate::error::{ProxyError, Retry, Side};
+use crate::error::{ProxyError, Side};
 use crate::http2::head;
 use crate::prepare::Prepared;
 use crate::reply::Reply;
 use crate::request::Request;
-use crate::upstream::{Upstream, Wire, acquire};
+use crate::response_head::header;
+use crate::retry::Attempts;
+use crate::rules::{self, nanos};
+use crate::upstream::{Ask, Upstream, Wire, acquire};
 
-/// Attempts per request: the first, and one more where that is safe.
-const ATTEMPTS: usize = 2;
 /// Envoy's default stream idle timeout, in nanoseconds.
 const STREAM_IDLE_NS: u64 = 300_000_000_000;
 
@@ -39,8 +42,17 @@ impl From<ProxyError> for Failed {
     }
 }
 
-fn nanos(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+/// What is the same for all attempts of a request.
+#[derive(Clone, Copy)]
+pub(crate) struct Plan<'p> {
+    pub(crate) choice: &'p Choice,
+    pub(crate) forward: &'p Forward,
+    /// What hashing balancers choose by.
+    pub(crate) key: Option<u64>,
+    /// Complete header lines for the answer.
+    pub(crate) lines: &'p [u8],
+    pub(crate) upgrade: Option<&'p [u8]>,
+    pub(crate) attempts: &'p Attempts,
 }
 
 fn idle_ns(forward: &Forward) -> u64 {
@@ -94,35 +106,47 @@ impl Request<'_> {
                 .reply(Reply::new(400).body(b"text/plain", b"the request body is malformed\n").close(), "DPE")
                 .await;
         };
-        let replayable = prepared.complete && self.is_idempotent() && upgrade.is_none();
-        let mut attempt = 1;
-        let mut avoid = None;
+        let cluster = self.compiled.cluster(forward.cluster);
+        let shared = &self.connection.shared;
+        let complete = prepared.complete && upgrade.is_none();
+        let attempts =
+            Attempts::new(shared, forward, cluster.map(|cluster| &**cluster), self.is_idempotent(), complete);
+        let (key, lines) = self.stickiness(forward, cors);
+        let plan = Plan { choice, forward, key, lines: &lines, upgrade, attempts: &attempts };
         let after = loop {
-            let result = self.attempt(choice, forward, cors, &mut prepared, upgrade, avoid, attempt > 1).await;
-            match result {
+            match self.attempt(&plan, &mut prepared).await {
                 Ok(answered) => break answered.after,
                 Err(Failed { error, started: true }) => {
                     self.record.flags.set(error.answer().1);
                     break After::Abort;
                 }
                 Err(Failed { error, started: false }) => {
-                    let again = match error.retry() {
-                        Retry::Unsent => true,
-                        Retry::ReusedConnection => replayable,
-                        Retry::No => false,
+                    let Some(delay_ns) = attempts.next(&error, self.record.upstream.get()) else {
+                        break self.fail(&error).await;
                     };
-                    if again && attempt < ATTEMPTS {
-                        attempt += 1;
-                        avoid = self.record.upstream.get();
-                        self.count_cluster(Field::Retries);
-                        continue;
+                    self.count_cluster(Field::Retries);
+                    if delay_ns > 0
+                        && let Err(error) = self.pause(delay_ns).await
+                    {
+                        break self.fail(&error).await;
                     }
-                    break self.fail(&error).await;
                 }
             }
         };
         self.connection.shared.scratch.put_out(std::mem::take(&mut prepared.out));
         after
+    }
+
+    async fn pause(&self, delay_ns: u64) -> Result<(), ProxyError> {
+        self.connection.deadlines.attempt(0);
+        let host = &self.connection.shared.host;
+        let until = host.now_ns().saturating_add(delay_ns);
+        let timer = Timer::new(host);
+        let waiting = async {
+            timer.sleep_until(until).await;
+            Ok(())
+        };
+        self.connection.deadlines.limit(&self.connection.client, waiting).await
     }
 
     fn count_cluster(&self, field: Field) {
@@ -154,25 +178,19 @@ impl Request<'_> {
         self.reply(Reply::new(status).body(b"text/plain", error.public_message().as_bytes()), flag).await
     }
 
-    #[allow(clippy::too_many_arguments)]
-    async fn attempt(
-        &self,
-        choice: &Choice,
-        forward: &Forward,
-        cors: &[u8],
-        prepared: &mut Prepared,
-        upgrade: Option<&[u8]>,
-        avoid: Option<std::net::SocketAddr>,
-        fresh: bool,
-    ) -> Result<Answered, Failed> {
+    async fn attempt(&self, plan: &Plan<'_>, prepared: &mut Prepared) -> Result<Answered, Failed> {
         let connection = self.connection;
         let shared = &connection.shared;
         let deadlines = &connection.deadlines;
+        let Plan { forward, attempts, .. } = *plan;
         let idle_ns = idle_ns(forward);
-        let timeout_ns = if upgrade.is_some() { 0 } else { forward.timeout.map_or(0, nanos) };
+        let timeout_ns = if plan.upgrade.is_some() { 0 } else { forward.timeout.map_or(0, nanos) };
         let cluster = self.compiled.cluster(forward.cluster).ok_or(ProxyError::NoEndpoint)?;
-        self.record.cluster.replace(Some(std::sync::Arc::clone(&cluster.name)));
-        self.record.cluster_slot.set(Some(cluster.slot as usize));
+        let fresh = attempts.failed() > 0;
+        if !fresh {
+            self.record.cluster.replace(Some(std::sync::Arc::clone(&cluster.name)));
+            self.record.cluster_slot.set(Some(cluster.slot as usize));
+        }
         self.record.upstream_start_ns.set(shared.host.now_ns());
         self.record.upstream_status.set(0);
         match (prepared.complete, fresh) {
@@ -181,15 +199,33 @@ impl Request<'_> {
             (true, true) => deadlines.resumed(idle_ns),
             (false, _) => deadlines.start_request(idle_ns, false),
         }
-        let acquired = acquire(shared, cluster, avoid, fresh);
-        let (upstream, wire) = deadlines.limit(&connection.client, acquired).await?;
-        self.record.upstream.set(Some(upstream.address));
+        if attempts.per_try_ns != 0 {
+            deadlines.attempt(attempts.per_try_ns);
+        }
+        let (upstream, wire) = {
+            let avoided = if fresh { attempts.avoided().clone() } else { Vec::new() };
+            let ask = Ask {
+                cluster,
+                version: self.compiled.version,
+                key: plan.key,
+                avoid: &avoided,
+                fresh,
+                limited: attempts.limited,
+            };
+            let acquired = acquire(shared, &ask);
+            deadlines.limit(&connection.client, acquired).await?
+        };
+        self.record.upstream.set(Some(upstream.chosen.address));
         let reused = upstream.reused;
         let encrypted = cluster.tls.is_some();
-        deadlines.limit(&connection.client, send_head(&wire, prepared, encrypted, reused)).await?;
+        let sent = deadlines.limit(&connection.client, send_head(&wire, prepared, encrypted, reused)).await;
+        if let Err(error) = sent {
+            self.observe(&upstream, Some(&error));
+            return Err(error.into());
+        }
 
         if prepared.complete {
-            let mut answer = Answer::new(self, choice, cors, idle_ns, upgrade);
+            let mut answer = Answer::new(self, plan, idle_ns);
             let result = deadlines.limit(&connection.client, answer.run(&wire, reused)).await;
             return self.settle(&answer, result, wire, &upstream, prepared.taken, Vec::new());
         }
@@ -197,8 +233,45 @@ impl Request<'_> {
             // Routing, limits and filters have let the request through: now its body is wanted (row C40).
             deadlines.limit(&connection.client, connection.client.send_continue()).await?;
         }
-        let plan = (choice, cors, upgrade);
         Box::pin(self.attempt_with_upload(plan, prepared, (timeout_ns, idle_ns), wire, upstream)).await
+    }
+
+    /// Tells what became of an attempt to those who choose endpoints.
+    fn observe(&self, upstream: &Upstream, error: Option<&ProxyError>) {
+        let status = self.record.upstream_status.get();
+        let what = match error {
+            _ if status != 0 => Observation::Status(status),
+            Some(error) if error.side() == Side::Upstream => Observation::LocalFailure,
+            _ => return,
+        };
+        let now = self.connection.shared.host.now_ns();
+        let start = self.record.upstream_start_ns.get();
+        let head = if status == 0 { now } else { self.record.upstream_head_ns.get() };
+        upstream.chosen.observe(what, head.saturating_sub(start), now);
+    }
+
+    /// The key that chooses the endpoint, and the lines for the client, among them the cookie that keeps it there.
+    fn stickiness<'l>(&self, forward: &Forward, cors: &'l [u8]) -> (Option<u64>, Cow<'l, [u8]>) {
+        let Some(source) = forward.hash.as_deref() else { return (None, Cow::Borrowed(cors)) };
+        let key = rules::key(self, source);
+        let HashSource::Cookie { name, set: Some(set) } = source else { return (key, Cow::Borrowed(cors)) };
+        if key.is_some() {
+            return (key, Cow::Borrowed(cors));
+        }
+        let value = format!("{:016x}", self.connection.shared.random());
+        let mut cookie = [&name[..], b"=", value.as_bytes()].concat();
+        if !set.path.is_empty() {
+            cookie.extend_from_slice(b"; Path=");
+            cookie.extend_from_slice(&set.path);
+        }
+        if let Some(age) = set.max_age_s {
+            cookie.extend_from_slice(b"; Max-Age=");
+            cookie.extend_from_slice(itoa::Buffer::new().format(age).as_bytes());
+        }
+        cookie.extend_from_slice(b"; HttpOnly");
+        let mut lines = cors.to_vec();
+        header(&mut lines, b"set-cookie", &cookie);
+        (Some(hash::header_key(value.as_bytes())), Cow::Owned(lines))
     }
 
     pub(crate) fn settle(
@@ -211,6 +284,7 @@ impl Request<'_> {
         surplus: Vec<u8>,
     ) -> Result<Answered, Failed> {
         self.record.sent.set(answer.sent);
+        self.observe(upstream, result.as_ref().err());
         if let Err(error) = result {
             return Err(Failed { error, started: answer.started });
         }

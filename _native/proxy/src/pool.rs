@@ -1,6 +1,6 @@
-//! Idle connections to upstream endpoints, and the turn of the endpoints.
+//! Idle connections to upstream endpoints.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::net::SocketAddr;
 
 use ahash::AHashMap;
@@ -10,6 +10,7 @@ use std::rc::Rc;
 use sluice_policy::stats::Field;
 
 use crate::http2::upstream::Channels;
+use crate::permit::Permit;
 use crate::shared::Shared;
 use crate::stream::Stream;
 
@@ -27,6 +28,7 @@ pub(crate) struct ClusterKey {
 pub(crate) struct Counted {
     shared: Rc<Shared>,
     slot: usize,
+    _permit: Option<Permit>,
 }
 
 /// An open HTTP/1 connection to an endpoint.
@@ -37,18 +39,18 @@ pub(crate) struct Link {
 }
 
 impl Link {
-    pub(crate) fn new(shared: &Rc<Shared>, slot: usize, stream: Stream) -> Self {
-        Self { stream, created_ns: shared.host.now_ns(), _counted: Counted::new(shared, slot) }
+    pub(crate) fn new(shared: &Rc<Shared>, slot: usize, stream: Stream, permit: Option<Permit>) -> Self {
+        Self { stream, created_ns: shared.host.now_ns(), _counted: Counted::new(shared, slot, permit) }
     }
 }
 
 impl Counted {
-    pub(crate) fn new(shared: &Rc<Shared>, slot: usize) -> Self {
+    pub(crate) fn new(shared: &Rc<Shared>, slot: usize, permit: Option<Permit>) -> Self {
         if let Some(row) = shared.cluster_row(slot) {
             row.add(Field::Connections, 1);
             row.add(Field::ConnectionsActive, 1);
         }
-        Self { shared: Rc::clone(shared), slot }
+        Self { shared: Rc::clone(shared), slot, _permit: permit }
     }
 }
 
@@ -74,7 +76,6 @@ struct Endpoints {
 
 #[derive(Default)]
 struct ClusterState {
-    turn: Cell<usize>,
     endpoints: Endpoints,
 }
 
@@ -92,18 +93,6 @@ impl Endpoints {
 }
 
 impl Pools {
-    /// Round robin: the index of the next endpoint out of `count`.
-    pub(crate) fn next_turn(&self, key: ClusterKey, count: usize) -> usize {
-        if count <= 1 {
-            return 0;
-        }
-        let mut clusters = self.clusters.borrow_mut();
-        let turn = &clusters.entry(key).or_default().turn;
-        let index = turn.get() % count;
-        turn.set(index + 1);
-        index
-    }
-
     /// The most recently used connection that is still good: the one least likely to be closed by the other side.
     pub(crate) fn take(&self, key: ClusterKey, address: SocketAddr, now_ns: u64) -> Option<Link> {
         let mut clusters = self.clusters.borrow_mut();

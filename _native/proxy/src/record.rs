@@ -28,6 +28,8 @@ pub(crate) struct Record {
     pub(crate) cluster_slot: Cell<Option<usize>>,
     pub(crate) upstream_status: Cell<u16>,
     pub(crate) upstream_start_ns: Cell<u64>,
+    /// When the head of the upstream's answer was there.
+    pub(crate) upstream_head_ns: Cell<u64>,
 }
 
 impl Record {

@@ -17,7 +17,7 @@ use crate::request::{Request, joined};
 use crate::request_head::{BodyHeader, UpstreamHead};
 use crate::shared::Shared;
 use crate::stream::Stream;
-use crate::upstream::{Wire, acquire};
+use crate::upstream::{Ask, Wire, acquire};
 
 /// Longest time a mirrored request may take, in nanoseconds.
 const MIRROR_TIMEOUT_NS: u64 = 10_000_000_000;
@@ -122,7 +122,8 @@ async fn send(
     method: sluice_http1::Method,
 ) -> Option<()> {
     let cluster = compiled.cluster(cluster)?;
-    let (upstream, wire) = acquire(shared, cluster, None, false).await.ok()?;
+    let ask = Ask { cluster, version: compiled.version, key: None, avoid: &[], fresh: false, limited: None };
+    let (upstream, wire) = acquire(shared, &ask).await.ok()?;
     match &wire {
         Wire::Http1(link) => {
             link.stream.write_all(&message.text).await.ok()?;

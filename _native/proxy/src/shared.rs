@@ -19,6 +19,7 @@ use crate::log_writer::LogWriter;
 use crate::memory::SharedWords;
 use crate::pool::Pools;
 use crate::resolver::Resolver;
+use crate::target::Targets;
 use crate::upcall::Upcalls;
 
 /// Scratch objects kept for reuse.
@@ -102,6 +103,7 @@ pub(crate) struct Shared {
     layout: Layout,
     pub(crate) worker: usize,
     pub(crate) pools: Pools,
+    pub(crate) targets: Targets,
     pub(crate) buffers: BufferPool,
     pub(crate) scratch: Scratch,
     pub(crate) resolver: Resolver,
@@ -112,6 +114,8 @@ pub(crate) struct Shared {
     pub(crate) draining: Cell<bool>,
     pub(crate) connections: Cell<usize>,
     pub(crate) in_flight: Cell<usize>,
+    /// Requests being tried again.
+    pub(crate) retries: Cell<u64>,
 }
 
 impl Shared {
@@ -133,6 +137,7 @@ impl Shared {
             layout,
             worker,
             pools: Pools::default(),
+            targets: Targets::default(),
             buffers: BufferPool::default(),
             scratch: Scratch::default(),
             resolver: Resolver::default(),
@@ -143,6 +148,7 @@ impl Shared {
             draining: Cell::new(false),
             connections: Cell::new(0),
             in_flight: Cell::new(0),
+            retries: Cell::new(0),
         }))
     }
 
@@ -212,6 +218,11 @@ impl Shared {
 
     pub(crate) fn random(&self) -> u64 {
         self.rng.borrow_mut().next_u64()
+    }
+
+    /// Runs `draw` with the generator.
+    pub(crate) fn with_rng<R>(&self, draw: impl FnOnce(&mut Rng) -> R) -> R {
+        draw(&mut self.rng.borrow_mut())
     }
 
     /// A number in 0..100, for weights.

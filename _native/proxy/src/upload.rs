@@ -4,14 +4,12 @@ use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::task::Poll;
 
-use sluice_snapshot::Choice;
-
 use crate::answer::Answer;
 use crate::body::{Http1Body, Incoming, Outgoing, bridge};
 use crate::client::Client;
 use crate::deadline::Meter;
 use crate::error::ProxyError;
-use crate::exchange::{Answered, Failed};
+use crate::exchange::{Answered, Failed, Plan};
 use crate::prepare::Prepared;
 use crate::relay::{RelayError, relay};
 use crate::request::Request;
@@ -32,7 +30,7 @@ impl Request<'_> {
     /// Sends the rest of the body and takes the answer, whichever comes first.
     pub(crate) async fn attempt_with_upload(
         &self,
-        (choice, cors, upgrade): (&Choice, &[u8], Option<&[u8]>),
+        plan: &Plan<'_>,
         prepared: &mut Prepared,
         (timeout_ns, idle_ns): (u64, u64),
         wire: Wire,
@@ -45,11 +43,11 @@ impl Request<'_> {
         let body_idle_ns = self.compiled.options.body_idle_timeout_ns;
         deadlines.start_request(if idle_ns == 0 { body_idle_ns } else { idle_ns.min(body_idle_ns) }, true);
         let meter = Meter::new(deadlines);
-        let mut answer = Answer::new(self, choice, cors, idle_ns, upgrade);
+        let mut answer = Answer::new(self, plan, idle_ns);
         let mut surplus = None;
         let sink = prepared.sink;
         let source = &mut prepared.source;
-        let passes = |name: &[u8]| self.trailer_passes(choice, name);
+        let passes = |name: &[u8]| self.trailer_passes(plan.choice, name);
         let result = {
             let mut uploading: Option<Upload<'_>> = Some(match (&connection.client, &wire) {
                 (Client::Http1(client), Wire::Http1(link)) => {

@@ -2,19 +2,27 @@
 
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::time::Duration;
+use std::sync::Arc;
 
 use sluice_host::{TcpIo, Timer};
 use sluice_policy::stats::Field;
+use sluice_policy::upstream::{Observation, Resource};
 use sluice_snapshot::{Cluster, Protocol};
 use tokio_rustls::TlsConnector;
 
+use crate::checks;
 use crate::error::ProxyError;
 use crate::http2::upstream::{Lease, lease};
+use crate::permit::{Limited, Permit};
 use crate::pool::{ClusterKey, Link};
 use crate::resolver::Name;
+use crate::rules::nanos;
 use crate::shared::Shared;
 use crate::stream::Stream;
+use crate::target::Chosen;
+
+/// How often a request that waits for a connection looks whether one may be made, in nanoseconds.
+const PENDING_NS: u64 = 10_000_000;
 
 /// What a request is sent on.
 pub(crate) enum Wire {
@@ -24,20 +32,31 @@ pub(crate) enum Wire {
     Http2(Lease),
 }
 
+/// What is asked of a cluster for one attempt.
+pub(crate) struct Ask<'a> {
+    pub(crate) cluster: &'a Arc<Cluster>,
+    /// Version of the configuration that `cluster` belongs to.
+    pub(crate) version: u64,
+    /// What hashing balancers choose by.
+    pub(crate) key: Option<u64>,
+    /// Endpoints that failed this request before.
+    pub(crate) avoid: &'a [SocketAddr],
+    /// Make a connection instead of reusing one of HTTP/1.
+    pub(crate) fresh: bool,
+    pub(crate) limited: Option<Limited>,
+}
+
 /// A connection in use. Dropping it closes it (or cancels the stream); [`Upstream::keep`] puts it back.
 pub(crate) struct Upstream {
     shared: Rc<Shared>,
-    pub(crate) address: SocketAddr,
+    pub(crate) chosen: Chosen,
     /// It has carried a request before.
     pub(crate) reused: bool,
     key: ClusterKey,
     slot: usize,
     idle_timeout_ns: u64,
     lifetime_ns: u64,
-}
-
-fn nanos(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+    _permit: Option<Permit>,
 }
 
 pub(crate) fn key_of(cluster: &Cluster) -> ClusterKey {
@@ -59,7 +78,7 @@ impl Upstream {
         let now = self.shared.host.now_ns();
         let young = self.lifetime_ns == 0 || now.saturating_sub(link.created_ns) < self.lifetime_ns;
         if young && !self.shared.draining.get() && link.stream.is_quiet() {
-            self.shared.pools.put(self.key, self.address, link, now, self.idle_timeout_ns);
+            self.shared.pools.put(self.key, self.chosen.address, link, now, self.idle_timeout_ns);
         }
     }
 }
@@ -72,78 +91,105 @@ impl Drop for Upstream {
     }
 }
 
-/// Chooses an endpoint and connects, or reuses a connection. `avoid` is an endpoint that just failed.
-pub(crate) async fn acquire(
-    shared: &Rc<Shared>,
-    cluster: &Cluster,
-    avoid: Option<SocketAddr>,
-    fresh: bool,
-) -> Result<(Upstream, Wire), ProxyError> {
+/// The endpoint for an attempt.
+async fn choose(shared: &Rc<Shared>, ask: &Ask<'_>) -> Result<Chosen, ProxyError> {
+    let cluster = ask.cluster;
+    let target = shared.targets.of(cluster, ask.version, shared.host.now_ns(), || shared.random());
+    if !cluster.health_checks.is_empty() {
+        checks::ensure(shared, &target);
+    }
+    if let Some(dns) = &cluster.dns {
+        let name = Name { host: dns.host.to_string(), port: dns.port, ipv4: dns.ipv4, ipv6: dns.ipv6 };
+        let resolving = Box::pin(shared.resolver.resolve(&name, shared.host.now_ns()));
+        let addresses = resolving.await.map_err(ProxyError::Resolve)?;
+        target.resolved(&addresses, shared.host.now_ns());
+    }
+    let now = shared.host.now_ns();
+    shared.with_rng(|rng| target.choose(ask.key, ask.avoid, now, rng)).ok_or(ProxyError::NoEndpoint)
+}
+
+/// Chooses an endpoint and connects, or reuses a connection.
+pub(crate) async fn acquire(shared: &Rc<Shared>, ask: &Ask<'_>) -> Result<(Upstream, Wire), ProxyError> {
+    let cluster = ask.cluster;
     if let Some(reason) = &cluster.broken {
         return Err(ProxyError::UpstreamTls(std::io::Error::other(reason.clone())));
     }
-    let key = key_of(cluster);
-    let address = match &cluster.dns {
-        None => choose(shared, key, cluster.endpoints.len(), avoid, |at| cluster.endpoints.get(at).map(|(a, _)| *a)),
-        Some(dns) => {
-            let name = Name { host: dns.host.to_string(), port: dns.port, ipv4: dns.ipv4, ipv6: dns.ipv6 };
-            let resolving = Box::pin(shared.resolver.resolve(&name, shared.host.now_ns()));
-            let addresses = resolving.await.map_err(ProxyError::Resolve)?;
-            choose(shared, key, addresses.len(), avoid, |at| addresses.get(at).copied())
-        }
-    }
-    .ok_or(ProxyError::NoEndpoint)?;
-    let slot = cluster.slot as usize;
+    let permit = match &ask.limited {
+        None => None,
+        Some(limited) => Some(limited.take(shared, Resource::Requests).ok_or(ProxyError::Overflow)?),
+    };
+    let chosen = choose(shared, ask).await?;
+    let (key, address, slot) = (key_of(cluster), chosen.address, cluster.slot as usize);
     let mut upstream = Upstream {
         shared: Rc::clone(shared),
-        address,
+        chosen,
         reused: false,
         key,
         slot,
         idle_timeout_ns: idle_ns(cluster),
         lifetime_ns: cluster.max_connection_lifetime.map_or(0, nanos),
+        _permit: permit,
     };
-    let row = shared.cluster_row(slot);
-    if let Some(row) = row {
+    if let Some(row) = shared.cluster_row(slot) {
         row.add(Field::InFlight, 1);
     }
-    let connecting = async {
-        let connected = Box::pin(connect(shared, cluster, address)).await;
-        if let (Err(_), Some(row)) = (&connected, row) {
-            row.add(Field::ConnectionsFailed, 1);
-        }
-        connected
-    };
     if cluster.protocol == Protocol::Http2 {
+        let connecting = connect_counted(shared, ask, &upstream.chosen);
         let leasing = lease(shared, (key, address), slot, upstream.lifetime_ns, connecting);
         let (lease, reused) = Box::pin(leasing).await?;
         upstream.reused = reused;
         return Ok((upstream, Wire::Http2(lease)));
     }
-    if !fresh && let Some(idle) = shared.pools.take(key, address, shared.host.now_ns()) {
+    if !ask.fresh
+        && let Some(idle) = shared.pools.take(key, address, shared.host.now_ns())
+    {
         upstream.reused = true;
         return Ok((upstream, Wire::Http1(idle)));
     }
-    let link = Link::new(shared, slot, connecting.await?);
+    let (stream, permit) = Box::pin(connect_counted(shared, ask, &upstream.chosen)).await?;
+    let link = Link::new(shared, slot, stream, permit);
     Ok((upstream, Wire::Http1(link)))
 }
 
-fn choose(
-    shared: &Shared,
-    key: ClusterKey,
-    count: usize,
-    avoid: Option<SocketAddr>,
-    at: impl Fn(usize) -> Option<SocketAddr>,
-) -> Option<SocketAddr> {
-    let first = at(shared.pools.next_turn(key, count))?;
-    if count > 1 && Some(first) == avoid {
-        return at(shared.pools.next_turn(key, count));
+/// Connects once the circuit breaker allows another connection.
+async fn connect_counted(
+    shared: &Rc<Shared>,
+    ask: &Ask<'_>,
+    chosen: &Chosen,
+) -> Result<(Stream, Option<Permit>), ProxyError> {
+    let permit = match &ask.limited {
+        None => None,
+        Some(limited) => Some(connection_permit(shared, limited).await?),
+    };
+    let began = shared.host.now_ns();
+    let connected = connect(shared, ask.cluster, chosen.address).await;
+    if connected.is_err() {
+        if let Some(row) = shared.cluster_row(ask.cluster.slot as usize) {
+            row.add(Field::ConnectionsFailed, 1);
+        }
+        let now = shared.host.now_ns();
+        chosen.observe(Observation::LocalFailure, now.saturating_sub(began), now);
     }
-    Some(first)
+    connected.map(|stream| (stream, permit))
+}
+
+/// Waits for its turn to make a connection. Other workers free theirs without telling, so it looks from time to time.
+async fn connection_permit(shared: &Rc<Shared>, limited: &Limited) -> Result<Permit, ProxyError> {
+    if let Some(permit) = limited.take(shared, Resource::Connections) {
+        return Ok(permit);
+    }
+    let _pending = limited.take(shared, Resource::Pending).ok_or(ProxyError::Overflow)?;
+    let timer = Timer::new(&shared.host);
+    loop {
+        timer.sleep_until(shared.host.now_ns() + PENDING_NS).await;
+        if let Some(permit) = limited.take(shared, Resource::Connections) {
+            return Ok(permit);
+        }
+    }
 }
 
 /// Connects within the cluster's connect timeout, TLS included.
-async fn connect(shared: &Rc<Shared>, cluster: &Cluster, address: SocketAddr) -> Result<Stream, ProxyError> {
+pub(crate) async fn connect(shared: &Rc<Shared>, cluster: &Cluster, address: SocketAddr) -> Result<Stream, ProxyError> {
     let timer = Timer::new(&shared.host);
     timer.set(shared.host.now_ns().saturating_add(nanos(cluster.connect_timeout)));
     let mut work = std::pin::pin!(async {

@@ -16,6 +16,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use super::body::Sender;
 use super::io_error;
 use crate::error::ProxyError;
+use crate::permit::Permit;
 use crate::pool::{ClusterKey, Counted};
 use crate::shared::Shared;
 use crate::stream::Stream;
@@ -56,20 +57,24 @@ pub(crate) struct Channel {
 
 impl Channel {
     /// Greets the endpoint and starts the task that drives the connection.
-    pub(crate) async fn open(shared: &Rc<Shared>, stream: Stream, slot: usize) -> Result<Self, ProxyError> {
+    pub(crate) async fn open(
+        shared: &Rc<Shared>,
+        (stream, permit): (Stream, Option<Permit>),
+        slot: usize,
+    ) -> Result<Self, ProxyError> {
         match stream {
-            Stream::Plain(tcp) => Self::greet(shared, tcp, slot).await,
+            Stream::Plain(tcp) => Self::greet(shared, tcp, slot, permit).await,
             Stream::Tls(tls) => {
                 let tls = tls.into_inner();
                 if tls.get_ref().1.alpn_protocol() != Some(b"h2") {
                     return Err(ProxyError::UpstreamTls(std::io::Error::other("the endpoint does not speak HTTP/2")));
                 }
-                Self::greet(shared, tls, slot).await
+                Self::greet(shared, tls, slot, permit).await
             }
         }
     }
 
-    async fn greet<T>(shared: &Rc<Shared>, io: T, slot: usize) -> Result<Self, ProxyError>
+    async fn greet<T>(shared: &Rc<Shared>, io: T, slot: usize, permit: Option<Permit>) -> Result<Self, ProxyError>
     where
         T: AsyncRead + AsyncWrite + Unpin + 'static,
     {
@@ -89,7 +94,7 @@ impl Channel {
             end.set(true);
         });
         let now = shared.host.now_ns();
-        let counted = Counted::new(shared, slot);
+        let counted = Counted::new(shared, slot, permit);
         Ok(Self {
             send,
             active: Cell::new(0),
@@ -123,6 +128,11 @@ impl Lease {
             response: RefCell::default(),
             sender: Sender::default(),
         }
+    }
+
+    /// A connection for one request alone.
+    pub(crate) async fn alone(shared: &Rc<Shared>, stream: Stream, slot: usize) -> Result<Self, ProxyError> {
+        Ok(Self::new(shared, &Rc::new(Channel::open(shared, (stream, None), slot).await?)))
     }
 
     /// Sends the head.
@@ -266,7 +276,7 @@ pub(crate) async fn lease(
     key: (ClusterKey, SocketAddr),
     slot: usize,
     lifetime_ns: u64,
-    connect: impl Future<Output = Result<Stream, ProxyError>>,
+    connect: impl Future<Output = Result<(Stream, Option<Permit>), ProxyError>>,
 ) -> Result<(Lease, bool), ProxyError> {
     let channels = &shared.pools.channels;
     let mut waited = false;
