@@ -13,17 +13,8 @@ if TYPE_CHECKING:
 
 WITHOUT_EFFECT: Final[Map[str, tuple[str, ...]]] = {
     # In the IR, for the data plane to act on.
-    "HTTP/2 to upstreams": ("Mapping.grpc", "Service.appProtocol"),
-    "HTTP/2 of clients": ("Listener.http2MaxConcurrentStreams",),
     "HTTP/3": ("Listener.udp",),
     "TCP": ("Listener.tcp", "TCPMapping"),
-    "balancing": ("Mapping.load_balancer", "Module.load_balancer"),
-    "circuit breakers": ("Mapping.circuit_breakers", "Module.circuit_breakers"),
-    "priorities": ("Mapping.priority",),
-    "retries": ("Mapping.retry_policy", "Module.retry_policy"),
-    "active health checks": ("Mapping.health_checks",),
-    "passive health checks": ("Mapping.outlier_detection",),
-    "TCP keep-alive": ("Mapping.keepalive", "Module.keepalive"),
     "DNS": ("Mapping.dns_type", "Mapping.respect_dns_ttl"),
     "compression": ("Module.gzip",),
     "request buffering": ("Module.buffer",),

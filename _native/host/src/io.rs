@@ -6,9 +6,11 @@ use std::os::fd::{AsRawFd, RawFd};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use mio::Interest;
 use mio::net::TcpStream;
+use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::host::{Host, HostError};
@@ -138,6 +140,26 @@ impl TcpIo {
     /// Half-closes or closes the connection.
     pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
         self.stream.shutdown(how)
+    }
+
+    /// Lets the kernel probe a silent peer; what is not given stays as the system has it.
+    pub fn set_keepalive(
+        &self,
+        idle: Option<Duration>,
+        interval: Option<Duration>,
+        probes: Option<u32>,
+    ) -> io::Result<()> {
+        let mut settings = TcpKeepalive::new();
+        if let Some(idle) = idle {
+            settings = settings.with_time(idle);
+        }
+        if let Some(interval) = interval {
+            settings = settings.with_interval(interval);
+        }
+        if let Some(probes) = probes {
+            settings = settings.with_retries(probes);
+        }
+        SockRef::from(&self.stream).set_tcp_keepalive(&settings)
     }
 
     /// The address of the other side.

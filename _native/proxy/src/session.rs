@@ -125,7 +125,7 @@ impl Session {
         let mut started = !self.inbox.borrow().is_empty();
         deadlines.wait_until(now.saturating_add(if started { options.request_head_timeout_ns } else { wait }));
         loop {
-            let preface = first && started && is_preface(self.inbox.borrow().bytes());
+            let preface = first && started && is_preface(self.inbox.borrow().bytes()) && self.takes_http2(compiled);
             if preface && self.inbox.borrow().len() >= PREFACE.len() {
                 return Incoming::Preface;
             }
@@ -157,6 +157,10 @@ impl Session {
                 }
             }
         }
+    }
+
+    fn takes_http2(&self, compiled: &Compiled) -> bool {
+        compiled.listener(&self.downstream.listener).is_some_and(|listener| listener.http2)
     }
 
     /// Reads once. While nothing is there no buffer is held. `None`: a drain began while waiting for a first byte.

@@ -195,6 +195,9 @@ pub(crate) async fn connect(shared: &Rc<Shared>, cluster: &Cluster, address: Soc
     let mut work = std::pin::pin!(async {
         let tcp = TcpIo::connect(&shared.host, address).map_err(ProxyError::Connect)?;
         tcp.connected().await.map_err(ProxyError::Connect)?;
+        if let Some(keepalive) = &cluster.tcp_keepalive {
+            tcp.set_keepalive(keepalive.idle, keepalive.interval, keepalive.probes).map_err(ProxyError::Connect)?;
+        }
         match &cluster.tls {
             None => Ok(Stream::Plain(tcp)),
             Some(tls) => TlsConnector::from(std::sync::Arc::clone(&tls.config))

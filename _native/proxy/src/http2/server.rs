@@ -27,8 +27,6 @@ use crate::request::Request;
 use crate::shared::Shared;
 use crate::stream::Stream;
 
-/// Streams that one connection may have open (Envoy's advice for edges).
-const STREAMS: u32 = 100;
 /// Body bytes that one stream may send ahead (the same).
 const STREAM_WINDOW: u32 = 64 * 1024;
 /// … and all streams of a connection together.
@@ -75,12 +73,12 @@ pub(crate) async fn take_over(downstream: Downstream, early: Vec<u8>, open: Open
     drop(open);
 }
 
-fn settings(options: &Options) -> Builder {
+fn settings(options: &Options, streams: u32) -> Builder {
     let mut builder = Builder::new();
     builder
         .initial_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
-        .max_concurrent_streams(STREAMS)
+        .max_concurrent_streams(streams)
         .max_header_list_size(u32::try_from(options.head_limits.max_head_bytes).unwrap_or(u32::MAX))
         .max_send_buffer_size(SEND_BUFFER)
         .max_local_error_reset_streams(Some(LOCAL_ERRORS))
@@ -91,9 +89,13 @@ fn settings(options: &Options) -> Builder {
 async fn serve<T: AsyncRead + AsyncWrite + Unpin>(arrival: Arrival, io: T) {
     let shared = Rc::clone(&arrival.shared);
     let timer = Timer::new(&shared.host);
-    let options = Rc::new(shared.compiled());
-    timer.set(shared.host.now_ns().saturating_add(options.options.request_head_timeout_ns));
-    let mut handshake = Box::pin(settings(&options.options).handshake(io));
+    let compiled = shared.compiled();
+    let options = &compiled.options;
+    let listener = compiled.listener(&arrival.listener);
+    let streams =
+        listener.map_or(options.http2_max_concurrent_streams, |listener| listener.http2_max_concurrent_streams);
+    timer.set(shared.host.now_ns().saturating_add(options.request_head_timeout_ns));
+    let mut handshake = Box::pin(settings(options, streams).handshake(io));
     let greeted = poll_fn(|context| {
         if let Poll::Ready(done) = Pin::new(&mut handshake).poll(context) {
             return Poll::Ready(done.ok());
@@ -101,7 +103,7 @@ async fn serve<T: AsyncRead + AsyncWrite + Unpin>(arrival: Arrival, io: T) {
         timer.poll_expired(context).map(|()| None)
     });
     let Some(mut connection) = greeted.await else { return };
-    drop((handshake, options));
+    drop((handshake, compiled));
     timer.clear();
     let arrival = Rc::new(arrival);
     let mut farewell = Farewell::default();
