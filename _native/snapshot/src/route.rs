@@ -98,6 +98,14 @@ impl Parts<'_> {
             })
             .ok()
     }
+
+    /// As [`Parts::keep`], for a part that names the field that is wrong.
+    fn keep_part<T>(&mut self, path: &str, result: Result<T, (&'static str, String)>) -> Option<T> {
+        match result {
+            Ok(value) => Some(value),
+            Err((field, message)) => self.keep(&format!("{path}.{field}"), Err(message)),
+        }
+    }
 }
 
 impl Route {
@@ -216,10 +224,10 @@ fn action_of(
 ) -> Option<Action> {
     match (forward, redirect, direct) {
         (Some(forward), None, None) => {
-            parts.keep(&format!("{at}.forward"), Forward::compile(&forward, ids)).map(Action::Forward)
+            parts.keep_part(&format!("{at}.forward"), Forward::compile(&forward, ids)).map(Action::Forward)
         }
         (None, Some(redirect), None) => {
-            parts.keep(&format!("{at}.redirect"), action::redirect(&redirect)).map(Action::Redirect)
+            parts.keep_part(&format!("{at}.redirect"), action::redirect(&redirect)).map(Action::Redirect)
         }
         (None, None, Some(direct)) => {
             parts.keep(&format!("{at}.direct"), DirectResponse::compile(direct)).map(Action::Direct)
