@@ -14,6 +14,7 @@ from gateway.admin.findings import DiagnosticLog
 from gateway.admin.server import AdminServer
 from gateway.admin.state import Facts
 from gateway.plane.coalesce import Latest
+from gateway.plane.issues import described
 from gateway.plane.pipeline import Translator, make_source
 from gateway.plane.supervisor import Supervisor
 from gateway.settings import AdminSettings, ListenSettings, ReloadSettings, Settings, WorkerSettings
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from gateway.admin.metrics import Counters
+    from gateway.diagnostics import Diagnostic
+    from gateway.plane.control import Issue
     from gateway.plane.pipeline import Update
     from gateway.sources import SourceState
 
@@ -64,6 +67,7 @@ class Gateway:
         self._change = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._made_at = 0.0
+        self._described: tuple[tuple[Issue, ...], Update | None, tuple[Diagnostic, ...]] = ((), None, ())
         self.update: Update | None = None
         self.update_failures = 0
         self.on_change: Callable[[], None] | None = None
@@ -156,6 +160,7 @@ class Gateway:
         """What the admin port shows."""
         plane = self._supervisor
         found = self.update.diagnostics if self.update is not None else ()
+        issues = plane.issues()
         return Facts(
             ready=plane.ready,
             reason=plane.reason,
@@ -166,11 +171,20 @@ class Gateway:
             workers_ready=plane.workers_current,
             restarts=plane.restarts,
             update_failures=self.update_failures,
-            diagnostics=(*found, *plane.diagnostics()),
-            issues=plane.issues(),
+            diagnostics=(*found, *plane.diagnostics(), *self._describe(issues)),
+            issues=issues,
             listeners=plane.deltas.listener_names(),
             clusters=plane.deltas.cluster_names(),
         )
+
+    def _describe(self, issues: tuple[Issue, ...]) -> tuple[Diagnostic, ...]:
+        """Issues as findings. While workers are on their way to another configuration the last ones stay, because paths
+        count positions in the configuration that a worker has."""
+        if self.update is not None and self.applied:
+            known_issues, known_update, _ = self._described
+            if known_issues != issues or known_update is not self.update:
+                self._described = (issues, self.update, described(issues, self.update))
+        return self._described[2]
 
     def counters(self) -> Counters | None:
         """Sums over all workers."""

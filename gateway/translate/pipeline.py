@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 from gateway import ir
 from gateway.base.differences import same_objects
-from gateway.base.keys import ObjectKey, kind_group
 from gateway.diagnostics import Collector, Diagnostic, Origin
-from gateway.resources import Host, Ingress, IngressClass, Listener, Mapping, Module, RateLimit, Secret, TLSContext
+from gateway.resources import Host, Listener, Mapping, Module
 from gateway.translate.ambassador import translate_ambassador
 from gateway.translate.ambassador.listeners import listener_ports
 from gateway.translate.ambassador.module import find_module, options
@@ -22,6 +21,7 @@ from gateway.translate.clusters import ClusterTable
 from gateway.translate.ingress import translate_ingresses
 from gateway.translate.listeners import Port, additional_ports, build_listener, default_ports, without_collisions
 from gateway.translate.memo import Memo, Served
+from gateway.translate.origins import line_of
 from gateway.translate.virtualhosts import Contribution, VirtualHostTable
 
 if TYPE_CHECKING:
@@ -31,10 +31,6 @@ if TYPE_CHECKING:
     from gateway.translate.settings import TranslateSettings
 
 T = TypeVar("T")
-_GROUPS = {
-    kind.KIND: kind_group(kind.KIND, kind.GROUP)
-    for kind in (Host, Ingress, IngressClass, Listener, Mapping, Module, RateLimit, Secret, TLSContext)
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,10 +94,10 @@ def _ports(
         proxy_protocol = module is not None and bool(module.spec.config.use_proxy_proto)
         ports = default_ports(parts, settings, gateway_options, proxy_protocol=proxy_protocol)
         if any((resources.of(Host), resources.of(Mapping))):
-            opened = ", ".join(str(port.port) for port in ports)
+            opened = f"port{'s' if len(ports) > 1 else ''} {', '.join(str(port.port) for port in ports)}"
             found.notice(
                 "default-listeners",
-                f"there is no Listener: the gateway opens port {opened}; Emissary would serve nothing",
+                f"there is no Listener: the gateway opens {opened}; Emissary would serve nothing",
                 Origin("Listener"),
             )
     return [*ports, *additional_ports(parts, ports, settings, gateway_options)]
@@ -141,15 +137,8 @@ def _kept(new: tuple[T, ...], old: tuple[T, ...]) -> tuple[T, ...]:
 
 
 def _located(item: Diagnostic, earlier: tuple[Diagnostic, Diagnostic] | None, resources: ResourceSet) -> Diagnostic:
-    """Add the line of the object; ``earlier``: the finding with the line of the last pass, which may still hold.
-
-    Objects of getambassador.io that are kept as they are have a group as well.
-    """
-    origin = item.origin
-    group = _GROUPS.get(origin.kind)
-    if group is None:
-        return item
-    place = resources.location(ObjectKey(group, origin.namespace, origin.name))
-    if earlier is not None and earlier[0] is item and earlier[1].line == place.line:
+    """Add the line of the object; ``earlier``: the finding with the line of the last pass, which may still hold."""
+    line = line_of(item.origin, resources)
+    if earlier is not None and earlier[0] is item and earlier[1].line == line:
         return earlier[1]
-    return item.at_line(place.line)
+    return item.at_line(line)
