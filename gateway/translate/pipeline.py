@@ -22,6 +22,7 @@ from gateway.translate.ingress import translate_ingresses
 from gateway.translate.listeners import Port, additional_ports, build_listener, default_ports, without_collisions
 from gateway.translate.memo import Memo, Served
 from gateway.translate.origins import line_of
+from gateway.translate.protection import report_refused
 from gateway.translate.virtualhosts import Contribution, VirtualHostTable
 
 if TYPE_CHECKING:
@@ -74,6 +75,7 @@ def translate(resources: ResourceSet, settings: TranslateSettings, memo: Memo | 
     gateway = _settled(gateway, memo.gateway)
     memo.world, memo.clusters, memo.hosts, memo.gateway = clusters.world, clusters.used, hosts.used, gateway
     memo.certificates = {name: known for name, known in store.known.items() if name in store.used}
+    report_refused(resources, module, found)
     findings = found.sorted()
     memo.located = {id(item): (item, _located(item, memo.located.get(id(item)), resources)) for item in findings}
     return Translation(gateway, tuple([located for _, located in memo.located.values()]))
