@@ -23,7 +23,7 @@ from gateway.translate.listeners import Port, additional_ports, build_listener, 
 from gateway.translate.memo import Memo, Served
 from gateway.translate.origins import line_of
 from gateway.translate.protection import report_refused
-from gateway.translate.virtualhosts import Contribution, VirtualHostTable
+from gateway.translate.virtualhosts import Contribution, VirtualHostTable, report_shadowed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -63,6 +63,7 @@ def translate(resources: ResourceSet, settings: TranslateSettings, memo: Memo | 
     parts += translate_ingresses(resources, ingresses.plain, module, store, clusters, memo.ingress, found)
     ports = _ports(resources, parts, settings, gateway_options, module, found)
     hosts = VirtualHostTable(parts, memo.hosts)
+    report_shadowed(parts, found)
     listeners = tuple(sorted((build_listener(port, parts, hosts, found) for port in ports), key=lambda item: item.name))
     served = _served(clusters, hosts, store, memo)
     gateway = ir.Gateway(
