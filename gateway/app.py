@@ -13,7 +13,10 @@ from typing import TYPE_CHECKING, Self, cast
 from gateway.admin.findings import DiagnosticLog
 from gateway.admin.server import AdminServer
 from gateway.admin.state import Facts
+from gateway.base.differences import differences
+from gateway.plane.changes import summary
 from gateway.plane.coalesce import Latest
+from gateway.plane.issues import described
 from gateway.plane.pipeline import Translator, make_source
 from gateway.plane.supervisor import Supervisor
 from gateway.settings import AdminSettings, ListenSettings, ReloadSettings, Settings, WorkerSettings
@@ -23,6 +26,8 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from gateway.admin.metrics import Counters
+    from gateway.diagnostics import Diagnostic
+    from gateway.plane.control import Issue
     from gateway.plane.pipeline import Update
     from gateway.sources import SourceState
 
@@ -64,6 +69,11 @@ class Gateway:
         self._change = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._made_at = 0.0
+        self._since: float | None = None
+        """When the change came that is on its way to the workers."""
+        self._reported: tuple[int, Update | None, tuple[Diagnostic, ...]] = (0, None, ())
+        """Version, update and findings of the last configuration that the log told about."""
+        self._described: tuple[tuple[Issue, ...], Update | None, tuple[Diagnostic, ...]] = ((), None, ())
         self.update: Update | None = None
         self.update_failures = 0
         self.on_change: Callable[[], None] | None = None
@@ -98,10 +108,14 @@ class Gateway:
         for task in self._tasks:
             task.add_done_callback(lambda _: self.wake())
 
-    async def drain(self) -> None:
-        """Fail readiness, finish what runs, end. See :class:`gateway.settings.DrainSettings` for the times."""
-        await self._supervisor.drain()
+    async def drain(self) -> int:
+        """Fail readiness, finish what runs, end: how many connections were cut.
+
+        See :class:`gateway.settings.DrainSettings` for the times.
+        """
+        cut = await self._supervisor.drain()
         await self.close()
+        return cut
 
     def halt(self) -> None:
         """Cut a drain short."""
@@ -156,6 +170,7 @@ class Gateway:
         """What the admin port shows."""
         plane = self._supervisor
         found = self.update.diagnostics if self.update is not None else ()
+        issues = plane.issues()
         return Facts(
             ready=plane.ready,
             reason=plane.reason,
@@ -166,11 +181,20 @@ class Gateway:
             workers_ready=plane.workers_current,
             restarts=plane.restarts,
             update_failures=self.update_failures,
-            diagnostics=(*found, *plane.diagnostics()),
-            issues=plane.issues(),
+            diagnostics=(*found, *plane.diagnostics(), *self._describe(issues)),
+            issues=issues,
             listeners=plane.deltas.listener_names(),
             clusters=plane.deltas.cluster_names(),
         )
+
+    def _describe(self, issues: tuple[Issue, ...]) -> tuple[Diagnostic, ...]:
+        """Issues as findings. While workers are on their way to another configuration the last ones stay, because paths
+        count positions in the configuration that a worker has."""
+        if self.update is not None and self.applied:
+            known_issues, known_update, _ = self._described
+            if known_issues != issues or known_update is not self.update:
+                self._described = (issues, self.update, described(issues, self.update))
+        return self._described[2]
 
     def counters(self) -> Counters | None:
         """Sums over all workers."""
@@ -185,6 +209,8 @@ class Gateway:
         translator = Translator(self.settings)
         while True:
             state = await latest.get()
+            if self._since is None:
+                self._since = asyncio.get_running_loop().time()
             try:
                 self._take(await asyncio.to_thread(translator.translate, state))
             except Exception as crash:  # noqa: BLE001 - the crash barrier: the last good configuration stays
@@ -201,12 +227,32 @@ class Gateway:
         self.update = update
         if self._supervisor.deltas.version != before:
             self._made_at = asyncio.get_running_loop().time()
+        elif self.applied:
+            self._since = None
 
     def wake(self) -> None:
         """Let :meth:`until` look again."""
         self._change.set()
 
+    def _report(self) -> None:
+        """Tell once about each configuration that every worker serves."""
+        version, before, known = self._reported
+        if self.update is None or self.applied in (0, version):
+            return
+        now = asyncio.get_running_loop().time()
+        taken = f" after {(now - self._since) * 1e3:.0f} ms" if self._since is not None else ""
+        found = self.facts().diagnostics
+        logger.info(
+            "configuration %d (%s) is in force%s: %s",
+            self.applied,
+            self._supervisor.deltas.digest,
+            taken,
+            summary(before, self.update, *differences(known, found)),
+        )
+        self._reported, self._since = (self.applied, self.update, found), None
+
     def _changed(self) -> None:
+        self._report()
         self._change.set()
         if self.on_change is not None:
             self.on_change()
@@ -247,7 +293,10 @@ async def serve(settings: Settings, announce: Callable[[Gateway], None]) -> int:
         await gateway.start()
         await gateway.until(lambda: bool(signals))
         logger.info("draining for at most %g s", settings.drain.grace + settings.drain.timeout)
-        await gateway.drain()
+        started = loop.time()
+        cut = await gateway.drain()
+        words = "no connection was cut" if not cut else f"{cut} connection{'s were' if cut > 1 else ' was'} cut"
+        logger.info("drained in %.1f s, %s", loop.time() - started, words)
     finally:
         await gateway.close()
     return 128 + signals[1] if len(signals) > 1 else 0

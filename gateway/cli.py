@@ -1,14 +1,17 @@
-"""The ``sluice`` command. Text goes to standard output, the log and complaints go to standard error.
+"""The ``sluice`` command. Answers go to standard output, the log and complaints to standard error.
 
-Rich is imported by the commands that print tables, never by ``run``, which stays.
+Standard output of ``run`` is the access log alone; its start-up text goes to standard error. Rich is imported by the
+commands that print tables, and by ``run`` at a terminal only: in a container nothing of it stays in memory.
 """
 
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import json
 import logging
 import sys
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
@@ -24,14 +27,17 @@ from gateway.settings import (
     Settings,
     SettingsError,
     WorkerSettings,
+    check_address,
     default_workers,
     parse_address,
     read_environment,
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from gateway.app import Gateway
-    from gateway.diagnostics import Diagnostic
+    from gateway.diagnostics import Diagnostic, Severity
     from gateway.plane.pipeline import Update
 
 USAGE = 2
@@ -49,8 +55,27 @@ app = typer.Typer(
 Paths = Annotated[
     list[Path], typer.Argument(help="Files and folders of manifests.", metavar="PATH", show_default=False)
 ]
+_STYLES: dict[Severity, str] = {"error": "bold red", "warning": "yellow", "notice": "cyan"}
+
 AccessLog = Literal["off", "json", "text"]
 LogLevel = Literal["debug", "info", "warning", "error"]
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from gateway.plane.offline import build_facts
+
+        sys.stdout.write(f"sluice {build_facts().get('version', '')}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def common(
+    _version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Sluice: an API gateway for Kubernetes manifests."""
 
 
 @app.command()
@@ -103,6 +128,8 @@ def run(
             reload=ReloadSettings() if env.reload_max_delay is None else ReloadSettings(max_delay=env.reload_max_delay),
         )
         _check_ports(settings)
+        check_address("--bind-address", bind_address)
+        check_address("--admin-address", settings.admin.address)
     except SettingsError as error:
         _fail(f"sluice run: {error}")
     raise typer.Exit(_serve(settings))
@@ -114,18 +141,19 @@ def check(
     output: Annotated[Literal["text", "json"], typer.Option("--output", "-o", help="Form of the findings.")] = "text",
 ) -> None:
     """Validate manifests offline. Exit code 1 when anything would be refused."""
-    from gateway.diagnostics import Diagnostic, Origin
+    from gateway.plane.issues import described
     from gateway.plane.offline import Offline
 
     update = _load(paths)
-    compiled = [
-        Diagnostic("error", "compile", text, Origin(*_section(key)), path)
-        for key, path, text in Offline(update.sections).issues()
-    ]
-    found = sorted((*update.diagnostics, *compiled))
+    found = sorted((*update.diagnostics, *described(Offline(update.sections).issues(), update)))
     errors = sum(one.severity == "error" for one in found)
     if output == "json":
-        facts = {"objects": update.objects, "errors": errors, "diagnostics": [one.to_json() for one in found]}
+        facts = {
+            "objects": update.objects,
+            "refused": update.refused,
+            "errors": errors,
+            "diagnostics": [one.to_json() for one in found],
+        }
         sys.stdout.write(json.dumps(facts, indent=2) + "\n")
     else:
         _print_findings(found, update)
@@ -144,14 +172,23 @@ def explain(
     if len(arguments) < 3:
         _fail("sluice explain: write PATH… METHOD URL, for example: sluice explain manifests GET http://localhost/")
     *paths, method, url = arguments
-    if "://" not in url:
+    scheme, separator, rest = url.partition("://")
+    if not separator:
         _fail(f"sluice explain: {url!r} is no URL; write it with scheme and host, for example http://localhost{url}")
+    if scheme.lower() not in ("http", "https"):
+        _fail(f"sluice explain: the scheme {scheme!r} is not served; write http:// or https://")
+    try:
+        ipaddress.ip_address(peer)
+    except ValueError:
+        _fail(f"sluice explain: --peer {peer!r} is no IP address")
     headers = [_header(text) for text in header or ()]
     update = _load([Path(path) for path in paths])
     try:
-        decision = Offline(update.sections).explain(method.upper(), url, headers, peer)
+        decision = Offline(update.sections).explain(method.upper(), f"{scheme.lower()}://{rest}", headers, peer)
     except REFUSED as error:
         _fail(f"sluice explain: the request is refused: {' '.join(map(str, error.args))}", code=1)
+    except ValueError as error:
+        _fail(f"sluice explain: {error}")
     sys.stdout.write(json.dumps(json.loads(decision), indent=2) + "\n")
 
 
@@ -200,7 +237,7 @@ def _serve(settings: Settings) -> int:
 
 
 def _announce(gateway: Gateway) -> None:
-    """The one block of start-up text."""
+    """The one block of start-up text, on standard error."""
     facts, settings, update = gateway.facts(), gateway.settings, gateway.update
     lines = [f"sluice serves {', '.join(settings.paths)}"]
     lines += [f"  {name:<12} {address} port {port}" for name, address, port in gateway.addresses]
@@ -208,15 +245,26 @@ def _announce(gateway: Gateway) -> None:
         model = update.model
         routes = sum(len(host.routes) for host in model.virtual_hosts)
         lines.append(
-            f"  {'objects':<12} {update.objects}: {len(model.virtual_hosts)} virtual hosts, {routes} routes, "
-            f"{len(model.clusters)} clusters"
+            f"  {'objects':<12} {update.objects}: {_count(len(model.virtual_hosts), 'virtual host')}, "
+            f"{_count(routes, 'route')}, {_count(len(model.clusters), 'cluster')}"
         )
-    errors = sum(found.severity == "error" for found in facts.diagnostics) + len(facts.issues)
-    lines.append(f"  {'findings':<12} {errors} errors, {len(facts.diagnostics) - errors + len(facts.issues)} others")
+    lines.append(f"  {'findings':<12} {_severities(facts.diagnostics)}")
     lines.append(f"  {'workers':<12} {facts.workers_wanted}")
     lines.append(f"  {'admin':<12} http://{settings.admin.address}:{gateway.admin_port}/ready /metrics")
-    sys.stdout.write("\n".join(lines) + "\n")
-    sys.stdout.flush()
+    if not sys.stderr.isatty():
+        sys.stderr.write("\n".join(lines) + "\n")
+        return
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(stderr=True, soft_wrap=True, highlight=False)
+    for number, line in enumerate(lines):
+        text = Text(line, "bold green" if number == 0 else "")
+        if number:
+            text.stylize("dim", 0, 14)
+        for severity, style in _STYLES.items():
+            text.highlight_regex(rf"\b[1-9]\d* {severity}s?\b", style)
+        console.print(text)
 
 
 def _load(paths: list[Path]) -> Update:
@@ -240,24 +288,30 @@ def _print_findings(found: list[Diagnostic], update: Update) -> None:
     from rich.text import Text
 
     console = Console(soft_wrap=True, highlight=False)
-    styles = {"error": "bold red", "warning": "yellow", "notice": "cyan"}
     for one in found:
         origin = one.origin
         place = f"{origin.path}:{one.line}" if origin.path and one.line else origin.path
-        head = Text.assemble((one.severity, styles[one.severity]), f" [{one.code}] ", (str(origin), "bold"))
+        head = Text.assemble((one.severity, _STYLES[one.severity]), f" [{one.code}] ", (str(origin), "bold"))
         console.print(head, Text(f" {one.field}" if one.field else ""), sep="")
         console.print(Text(f"  {one.message}"))
         for label, text in (("hint", one.hint), ("at", place)):
             if text:
                 console.print(Text(f"  {label}: {text}", style="dim"))
-    counts = {severity: sum(one.severity == severity for one in found) for severity in styles}
-    words = ", ".join(f"{count} {severity}{'' if count == 1 else 's'}" for severity, count in counts.items())
-    console.print(f"{update.objects} objects: {words}")
+    refused = f" ({update.refused} refused)" if update.refused else ""
+    console.print(f"{_objects(update)}{refused}: {_severities(found)}")
 
 
-def _section(key: str) -> tuple[str, str, str]:
-    kind, _, name = key.partition("/")
-    return kind, "", name
+def _objects(update: Update) -> str:
+    return _count(update.objects, "object")
+
+
+def _severities(found: Iterable[Diagnostic]) -> str:
+    counts = Counter(one.severity for one in found)
+    return ", ".join(_count(counts[name], name) for name in _STYLES)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _header(text: str) -> tuple[str, str]:
@@ -305,6 +359,8 @@ def _configure_log(settings: Settings) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_JsonFormatter() if settings.log_json else logging.Formatter(form))
     logging.basicConfig(level=settings.log_level.upper(), handlers=[handler])
+    # It counts file system events, also those that mean nothing here.
+    logging.getLogger("watchfiles").setLevel(logging.WARNING)
 
 
 class _JsonFormatter(logging.Formatter):

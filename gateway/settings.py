@@ -7,6 +7,7 @@ variables win over defaults. Times are seconds, sizes are bytes, unless the name
 from __future__ import annotations
 
 import os
+import socket
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
@@ -184,6 +185,18 @@ def parse_address(text: str, default_port: int) -> tuple[str, int]:
     if not port.isascii() or not port.isdigit() or int(port) > 65535:
         raise SettingsError(f"{text!r} is no address: write HOST:PORT, for example 127.0.0.1:8877")
     return host, int(port)
+
+
+def check_address(flag: str, text: str) -> None:
+    """Raises :class:`SettingsError` when ``text`` is neither an IP address nor a name that is known here."""
+    numeric = not text.strip("0123456789.")
+    try:
+        socket.getaddrinfo(text, 0, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST if numeric else 0)
+    except (OSError, UnicodeError):
+        what = (
+            "is no IP address" if numeric or ":" in text else "is neither an IP address nor a name that is known here"
+        )
+        raise SettingsError(f"{flag}: {text!r} {what}; write for example 127.0.0.1 or ::") from None
 
 
 def _seconds(env: Mapping[str, str], name: str) -> float | None:

@@ -1,4 +1,4 @@
-"""Findings in the process log: each once, when it appears."""
+"""Findings in the process log: each once when it appears, and once when it is gone."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from gateway.base.differences import differences
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from gateway.admin.state import Facts
     from gateway.diagnostics import Diagnostic
 
@@ -19,24 +21,28 @@ _LEVELS = {"error": logging.ERROR, "warning": logging.WARNING, "notice": logging
 
 
 class DiagnosticLog:
-    """Writes what is new since the last look."""
+    """Writes what differs from the last look. A finding that only moved to another line is not new."""
 
     def __init__(self) -> None:
         self._diagnostics: tuple[Diagnostic, ...] = ()
-        self._issues: tuple[tuple[str, str, str], ...] = ()
 
     def write(self, facts: Facts) -> None:
-        """Log new findings, errors first."""
+        """Log new findings, errors first, then those that are gone."""
         gone, fresh = differences(self._diagnostics, facts.diagnostics)
-        new = {_line(found) for found in fresh} - {_line(found) for found in gone}
-        new |= {(logging.ERROR, ": ".join(issue)) for issue in {*facts.issues} - {*self._issues}}
-        self._diagnostics, self._issues = facts.diagnostics, facts.issues
-        lines = sorted(new, key=lambda line: (-line[0], line[1]))
+        self._diagnostics = facts.diagnostics
+        before, after = _by_content(gone), _by_content(fresh)
+        new = [found for content, found in after.items() if content not in before]
+        lines = sorted([(_LEVELS[found.severity], str(found)) for found in new], key=lambda line: (-line[0], line[1]))
         for level, text in lines[:MAX_LINES]:
             logger.log(level, "%s", text)
         if len(lines) > MAX_LINES:
             logger.warning("%d more findings; the admin port lists them all", len(lines) - MAX_LINES)
+        ended = sorted(str(found) for content, found in before.items() if content not in after)
+        for text in ended[:MAX_LINES]:
+            logger.info("no longer: %s", text)
+        if len(ended) > MAX_LINES:
+            logger.info("no longer: %d more findings", len(ended) - MAX_LINES)
 
 
-def _line(found: Diagnostic) -> tuple[int, str]:
-    return _LEVELS[found.severity], str(found)
+def _by_content(found: Iterable[Diagnostic]) -> dict[Diagnostic, Diagnostic]:
+    return {one.at_line(0): one for one in found}

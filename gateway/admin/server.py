@@ -30,7 +30,8 @@ MAX_CONNECTIONS = 64
 """Peers served at once: a few probes, a few scrapers, a person."""
 TIMEOUT = 5.0
 """Seconds for a whole request and its answer."""
-_LOOPBACK_ONLY = "/ambassador/v0/diag/"
+_DIAGNOSTICS = "/ambassador/v0/diag/"
+_LOOPBACK_ONLY = frozenset({_DIAGNOSTICS, _DIAGNOSTICS.rstrip("/")})
 _FORWARDED = frozenset({"forwarded", "via", "x-forwarded-for"})
 
 
@@ -41,6 +42,8 @@ class Page:
     status: int
     body: bytes
     content_type: str = "text/plain; charset=utf-8"
+    location: str = ""
+    """Where to look instead."""
 
 
 class BadRequestError(Exception):
@@ -63,7 +66,8 @@ class AdminServer:
             "/ready": self._ready,
             "/readyz": self._ready,
             "/metrics": self._metrics,
-            _LOOPBACK_ONLY: self._diagnostics,
+            _DIAGNOSTICS: self._diagnostics,
+            _DIAGNOSTICS.rstrip("/"): lambda: Page(308, b"", location=_DIAGNOSTICS),
         }
 
     async def start(self) -> None:
@@ -111,7 +115,7 @@ class AdminServer:
 
     def _answer(self, path: str, names: frozenset[str], peer: str) -> Page:
         page = self._pages.get(path)
-        if page is None or (path == _LOOPBACK_ONLY and not self._may_diagnose(names, peer)):
+        if page is None or (path in _LOOPBACK_ONLY and not self._may_diagnose(names, peer)):
             return Page(404, b"not found\n")
         return page()
 
@@ -160,5 +164,6 @@ def _encode(page: Page, *, head_only: bool) -> bytes:
         f"content-type: {page.content_type}\r\ncontent-length: {len(page.body)}\r\n"
         "x-content-type-options: nosniff\r\ncache-control: no-store\r\nconnection: close\r\n"
         + ("allow: GET, HEAD\r\n" if page.status == 405 else "")
+        + (f"location: {page.location}\r\n" if page.location else "")
     )
     return head.encode() + b"\r\n" + (b"" if head_only else page.body)

@@ -41,6 +41,10 @@ class Collector:
         """Report something worth knowing."""
         self._report("notice", code, message, origin, field, hint)
 
+    def of(self, code: str) -> list[Diagnostic]:
+        """The findings with a code, in the order in which they came."""
+        return [diagnostic for diagnostic in self._found if diagnostic.code == code]
+
     def sorted(self) -> tuple[Diagnostic, ...]:
         """Return everything found so far, errors first, then by place."""
         keyed = zip(map(Diagnostic.sort_key, self._found), self._found, strict=True)

@@ -39,6 +39,8 @@ class Origin:
     def __str__(self) -> str:
         if not self.kind:
             return self.path
+        if not self.name:
+            return self.kind
         return f"{self.kind} {self.namespace}/{self.name}" if self.namespace else f"{self.kind} {self.name}"
 
 

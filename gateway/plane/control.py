@@ -105,9 +105,10 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Bye:
-    """Worker → master: about to exit on purpose."""
+    """Worker → master: about to exit on purpose. ``cut``: connections that were still open at its deadline."""
 
     descriptors: ClassVar[tuple[str, ...]] = ()
+    cut: int = 0
 
 
 Message = Configure | Snapshot | Listen | Unlisten | Drain | Ready | Applied | Failed | Bye

@@ -81,6 +81,8 @@ class Link:
         self.report: Report | None = None
         self.failure = ""
         self.said_bye = False
+        self.cut = 0
+        """Connections that the worker left open when it said good-bye."""
 
     def configure(self, message: Configure) -> None:
         self._send(message)
@@ -136,8 +138,8 @@ class Link:
                     # for the next configuration.
                     self._refused = self._awaited if self._base is None else 0
                     self._base, self._awaited = None, None
-            case Bye():
-                self.said_bye = True
+            case Bye(cut=cut):
+                self.said_bye, self.cut = True, cut
             case _:
                 return False
         return True

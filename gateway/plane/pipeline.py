@@ -13,6 +13,7 @@ from gateway.translate import Memo, TranslateSettings, translate
 if TYPE_CHECKING:
     from gateway.diagnostics import Diagnostic
     from gateway.ir import Gateway, Section
+    from gateway.resources import ResourceSet
     from gateway.settings import Settings
     from gateway.sources import SourceState
 
@@ -24,8 +25,15 @@ class Update:
     model: Gateway
     sections: tuple[Section, ...]
     diagnostics: tuple[Diagnostic, ...]
-    objects: int
-    """Objects of the source."""
+    resources: ResourceSet
+    """What it was made from."""
+    refused: int = 0
+    """Objects of the source that are left out because of an error in them."""
+
+    @property
+    def objects(self) -> int:
+        """Objects of the source, those that are refused among them."""
+        return len(self.resources) + self.refused
 
 
 class Translator:
@@ -48,7 +56,7 @@ class Translator:
     def translate(self, state: SourceState) -> Update:
         result = translate(state.resources, self._settings, self._memo)
         found = (*state.diagnostics, *result.diagnostics)
-        return Update(result.gateway, self._encoder.encode(result.gateway), found, len(state.resources))
+        return Update(result.gateway, self._encoder.encode(result.gateway), found, state.resources, state.refused)
 
 
 def make_source(settings: Settings) -> DirectorySource:

@@ -77,6 +77,7 @@ class Supervisor:
         self._memory_fd = -1
         self._ticker: asyncio.TimerHandle | None = None
         self._was_ready = False
+        self._open_at_halt = 0
 
     # ------------------------------------------------------------------------------------------------ configuration
 
@@ -161,8 +162,11 @@ class Supervisor:
 
     # -------------------------------------------------------------------------------------------------------- ending
 
-    async def drain(self) -> None:
-        """Fail readiness, keep accepting for the grace, then finish what runs. Ends early after :meth:`halt`."""
+    async def drain(self) -> int:
+        """Fail readiness, keep accepting for the grace, then finish what runs. Ends early after :meth:`halt`.
+
+        Returns how many connections were still open when their workers ended.
+        """
         settings = self._settings.drain
         self._draining = True
         self._on_change()
@@ -183,9 +187,14 @@ class Supervisor:
         if self._tasks and not self._halted.is_set():
             await asyncio.wait(self._tasks, timeout=settings.timeout + _KILL_SLACK)
         await self.close()
+        return self._open_at_halt + sum(link.cut for link in links)
 
     def halt(self) -> None:
         """End at once: running requests are cut."""
+        if not self._halted.is_set():
+            counters = self.counters() or {}
+            # Gauges of workers that have ended are zero.
+            self._open_at_halt = counters.get("active", 0)
         self._draining = True
         self._ending.set()
         self._halted.set()

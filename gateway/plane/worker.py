@@ -66,9 +66,8 @@ class Worker:
         channel.start()
         try:
             deadline = await self._serve(channel)
-            if self._host is not None:
-                await self._finish(self._host, deadline)
-            channel.send(Bye())
+            cut = await self._finish(self._host, deadline) if self._host is not None else 0
+            channel.send(Bye(cut))
         finally:
             for sock in [sock for sockets in self._listening.values() for sock in sockets]:
                 sock.close()
@@ -90,8 +89,8 @@ class Worker:
                 return message.deadline
             await self._handle(channel, message)
 
-    async def _finish(self, host: EngineHost, deadline: float) -> None:
-        """Drain: the master still tells when to stop accepting."""
+    async def _finish(self, host: EngineHost, deadline: float) -> int:
+        """Drain: the master still tells when to stop accepting. Connections that are open after ``deadline``."""
         host.drain()
         drained = asyncio.ensure_future(host.drained(deadline))
         while not drained.done():
@@ -105,6 +104,7 @@ class Worker:
                 self._unlisten(message.name)
             else:
                 release(message)
+        return 0 if drained.result() else host.engine.connections()
 
     async def _handle(self, channel: Channel, message: Message) -> None:
         match message:

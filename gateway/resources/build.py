@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 T = TypeVar("T", bound=msgspec.Struct)
 _MODULE = "ambassador"
 _MAX_NAME = 253
+_NOT_ACTED_ON = {
+    "AuthService": "external authorisation is not supported yet: routes under it are refused with 500 until it is",
+    "FilterPolicy": "filters are not supported yet: routes under its rules are refused with 500 until they are",
+}
 _MODULE_IGNORED = "only the Module named ambassador is acted on; this one is accepted and has no effect"
 
 
@@ -101,7 +105,7 @@ def build_generic(
         inspection.expected("spec", "an object", spec)
         return None
     if head.kind != "Module":
-        message = f"kind {head.kind} is accepted but not acted on yet"
+        message = _NOT_ACTED_ON.get(head.kind, f"kind {head.kind} is accepted but not acted on yet")
         inspection.problems.append(Problem("warning", "kind-not-acted-on", "", message))
     origin = head.origin(metadata)
     return Generic(metadata=metadata, origin=origin, generic_kind=head.kind, spec=spec if spec is not None else {})

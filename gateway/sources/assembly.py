@@ -28,6 +28,8 @@ class SourceState:
 
     resources: ResourceSet
     diagnostics: tuple[Diagnostic, ...]
+    refused: int = 0
+    """Objects that are declared and not part of ``resources``, because of an error in them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +49,13 @@ class Share:
     repeated: dict[ObjectKey, list[Declaration]] = field(default_factory=dict)
     """Later declarations of objects that the file has declared already."""
     findings: tuple[Diagnostic, ...] = ()
+    refused: frozenset[ObjectKey] = frozenset()
 
     @classmethod
     def of(cls, shown: str, state: FileState) -> Share:
         """Collect the content of a file that diagnostics call ``shown``."""
-        share = cls(state, findings=tuple(_findings(state)))
+        refused = frozenset(key for placed in state.pieces for key in placed.parsed.refused)
+        share = cls(state, findings=tuple(_findings(state)), refused=refused)
         for placed in state.pieces:
             for entry in placed.parsed.entries:
                 share._add(entry.key, entry.resource, Location(shown, placed.document, placed.line + entry.line))
@@ -75,20 +79,22 @@ _NOTHING = Share(FileState())
 class Assembly:
     """The shares of all files, and the set they make."""
 
-    __slots__ = ("_declared", "_duplicates", "_shares", "state")
+    __slots__ = ("_declared", "_duplicates", "_refused", "_shares", "state")
 
     def __init__(self) -> None:
         self._shares: dict[str, Share] = {}
         self._declared: dict[ObjectKey, tuple[str, ...]] = {}
         """The files that declare an object, in their order."""
         self._duplicates: dict[ObjectKey, tuple[Diagnostic, ...]] = {}
+        self._refused: dict[str, frozenset[ObjectKey]] = {}
+        """Of the files that declare something that is refused."""
         self.state = SourceState(ResourceSet(), ())
 
     def update(self, files: Map[str, FileState], general: Iterable[Diagnostic]) -> SourceState:
         """Take the content of all files, in their order, and findings beside them; return the new state."""
         if [name for name in self._shares if name in files] != [name for name in files if name in self._shares]:
             # The order, which decides between declarations, is another one: begin anew.
-            self._shares, self._declared, self._duplicates = {}, {}, {}
+            self._shares, self._declared, self._duplicates, self._refused = {}, {}, {}, {}
         before = self._shares
         fresh = {
             name: Share.of(name, state)
@@ -100,7 +106,12 @@ class Assembly:
         changed = {name: (before.get(name, _NOTHING), self._shares.get(name, _NOTHING)) for name in (*gone, *fresh)}
         touched = self._declare(changed)
         self._judge(touched)
-        self.state = SourceState(self._collect(touched), self._findings(general))
+        for name, (_, share) in changed.items():
+            self._refused.pop(name, None)
+            if share.refused:
+                self._refused[name] = share.refused
+        refused = frozenset().union(*self._refused.values()) - self._declared.keys()
+        self.state = SourceState(self._collect(touched), self._findings(general), len(refused))
         return self.state
 
     def _declare(self, changed: Map[str, tuple[Share, Share]]) -> set[ObjectKey]:

@@ -60,6 +60,14 @@ class FileState:
     kept: tuple[Entry, ...] = ()
     """Last good versions of objects whose newer version was refused."""
 
+    @property
+    def says_something(self) -> bool:
+        """Whether there is an object in it, or an error that says why there is none."""
+        pieces = (placed.parsed for placed in self.pieces)
+        return bool(self.faults or self.kept) or any(
+            piece.entries or any(found.severity == "error" for found in piece.diagnostics) for piece in pieces
+        )
+
 
 def read_file_state(content: bytes, shown: str, settings: ReadSettings, before: FileState | None) -> FileState:
     """Read new content of a file.

@@ -41,13 +41,30 @@ class ManifestFile:
 
 
 @dataclass(slots=True)
+class Root:
+    """One of the given paths, and the files that were taken below it (as shown)."""
+
+    shown: str
+    files: list[str] = field(default_factory=list)
+    shared: bool = False
+    """It leads to something that an earlier path gave already."""
+
+
+@dataclass(slots=True)
 class Tree:
     """The files found, the folders to watch, and what could not be looked at."""
 
     files: list[ManifestFile] = field(default_factory=list)
     targets: set[str] = field(default_factory=set)
     """Folders outside the given ones that symbolic links lead to."""
+    roots: list[Root] = field(default_factory=list)
+    blocked: dict[str, Diagnostic] = field(default_factory=dict)
+    """Paths (as shown) of which nobody can tell what is below them, and why: that is not the same as "nothing"."""
     diagnostics: list[Diagnostic] = field(default_factory=list)
+
+    def hides(self, shown: str) -> bool:
+        """Whether a file may be there and cannot be seen."""
+        return any(shown == path or shown.startswith(os.path.join(path, "")) for path in self.blocked)
 
 
 def find_files(paths: Iterable[str]) -> Tree:
@@ -58,6 +75,7 @@ def find_files(paths: Iterable[str]) -> Tree:
     walk = _Walk(Tree(), set())
     for root in paths:
         base = os.path.abspath(root)
+        walk.tree.roots.append(Root(shown_path(root)))
         for found in walk.below(root, root, 0, os.path.realpath(os.path.dirname(base))):
             walk.add(found, base)
             if len(walk.tree.files) >= MAX_FILES:
@@ -104,12 +122,15 @@ class _Walk:
                 return
             identity = (status.st_dev, status.st_ino)
             if identity in self.seen:
+                self.tree.roots[-1].shared = True
                 return
             self.seen.add(identity)
             names = sorted(os.listdir(path)) if depth < MAX_FOLDERS_DEEP else []
         except OSError as error:
             if depth == 0 or not isinstance(error, FileNotFoundError):
-                self.tree.diagnostics.append(unreadable(shown, error))
+                self.tree.blocked[shown_path(shown)] = unreadable(shown, error)
+            elif shown.lower().endswith(SUFFIXES) and os.path.islink(path):
+                self.tree.blocked[shown_path(shown)] = _dangling(path, shown)
             return
         here = os.path.realpath(path) if link or depth == 0 else os.path.join(parent, os.path.basename(path))
         for name in names:
@@ -125,13 +146,25 @@ class _Walk:
             message = "is no regular file and is not loaded"
             self.tree.diagnostics.append(Diagnostic("warning", "file-irregular", message, Origin(path=shown)))
             return
+        root = self.tree.roots[-1]
         if (status.st_dev, status.st_ino) in self.seen:
+            root.shared = True
             return
+        root.files.append(shown)
         self.seen.add((status.st_dev, status.st_ino))
         signature = Signature(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
         self.tree.files.append(ManifestFile(found.path, shown, signature))
-        if found.real != base and not found.real.startswith(os.path.join(base, "")):
+        if os.path.abspath(found.path) != base and not found.real.startswith(os.path.join(base, "")):
             self.tree.targets.add(os.path.dirname(found.real))
+
+
+def _dangling(path: str, shown: str) -> Diagnostic:
+    try:
+        target = shown_path(os.readlink(path))
+    except OSError:
+        target = "something"
+    message = f"is a link to {target}, which does not exist"
+    return Diagnostic("warning", "link-dangling", message, Origin(path=shown_path(shown)))
 
 
 def unreadable(shown: str, error: OSError) -> Diagnostic:

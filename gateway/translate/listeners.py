@@ -13,7 +13,7 @@ from gateway import ir
 from gateway.diagnostics import Origin
 from gateway.translate.origins import GATEWAY, ir_origin
 from gateway.translate.tcproutes import without_claimed
-from gateway.translate.virtualhosts import blocked
+from gateway.translate.virtualhosts import blocked, host_globs, wider_domain
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -135,9 +135,11 @@ def build_listener(
     """Attach contributions. A TLS port takes the domains for which a certificate is there."""
     parts = [part for part in contributions if port.protocol != "tcp" and port.takes(part)]
     parts = without_claimed(parts, port.tcp, tls=port.tls, found=found)
+    lenders = parts
     own = [part.termination for part in port.tcp if part.termination is not None]
     terminations = tuple(own)
     if port.tls:
+        lenders = _trusted(parts)
         parts = _secured(parts)
         terminations = _terminations([*own, *(item for part in parts for item in part.terminations)], found)
         if not terminations and port.origin.kind:
@@ -149,7 +151,7 @@ def build_listener(
         port=port.port,
         tls=port.tls,
         security=port.security,
-        virtual_hosts=table.attach(port.name, parts),
+        virtual_hosts=table.attach(port.name, parts, lenders),
         proxy_protocol=port.proxy_protocol,
         trusted_hops=port.trusted_hops,
         terminations=terminations,
@@ -167,9 +169,25 @@ def _secured(parts: Sequence[Contribution]) -> list[Contribution]:
     perhaps without the client authentication that the failed one asks for.
     """
     domains = {part.domain for part in parts if part.terminations and not part.tls_failed}
+    domains |= _lent_certificates(parts, domains)
     failed = {part.domain: part for part in reversed(parts) if part.tls_failed and part.domain not in domains}
     served = [part for part in parts if part.domain in domains and not part.tls_failed]
     return [*served, *(blocked(part) for _, part in sorted(failed.items()))]
+
+
+def _lent_certificates(parts: Sequence[Contribution], secured: set[str]) -> set[str]:
+    """Domains of Ingresses without a certificate, in the domain of a Host with one: they are served under that."""
+    wide = host_globs(parts)
+    own = {part.domain for part in parts if part.is_host}
+    others = {part.domain for part in parts} - own - secured if wide else set()
+    return {domain for domain in others if wider_domain(domain, wide) in secured}
+
+
+def _trusted(parts: Sequence[Contribution]) -> list[Contribution]:
+    """What Hosts lend to domains of Ingresses over TLS: nothing, if their own TLS could not be built."""
+    sound = {part.domain for part in parts if not part.tls_failed}
+    trusted = [part for part in parts if not part.tls_failed]
+    return [*trusted, *(blocked(part) for part in parts if part.tls_failed and part.domain not in sound)]
 
 
 def _terminations(items: Iterable[ir.TlsTermination], found: Collector) -> tuple[ir.TlsTermination, ...]:

@@ -5,9 +5,25 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gateway import ir
+from gateway.base.keys import ObjectKey, kind_group
+from gateway.resources import (
+    Host,
+    Ingress,
+    IngressClass,
+    Listener,
+    Mapping,
+    Module,
+    RateLimit,
+    Secret,
+    TCPMapping,
+    TLSContext,
+)
+from gateway.resources.generic import ACCEPTED_KINDS
+from gateway.resources.model import GETAMBASSADOR
 
 if TYPE_CHECKING:
     from gateway.diagnostics import Origin
+    from gateway.resources import ResourceSet
 
 GATEWAY = ir.Origin("Gateway", "", "sluice")
 """Origin of what no manifest asks for: default listeners, the default host."""
@@ -16,3 +32,15 @@ GATEWAY = ir.Origin("Gateway", "", "sluice")
 def ir_origin(origin: Origin) -> ir.Origin:
     """The origin of an IR object that ``origin`` declares."""
     return ir.Origin(origin.kind, origin.namespace, origin.name, origin.path)
+
+
+_GROUPS = {
+    kind.KIND: kind_group(kind.KIND, kind.GROUP)
+    for kind in (Host, Ingress, IngressClass, Listener, Mapping, Module, RateLimit, Secret, TCPMapping, TLSContext)
+} | {kind: kind_group(kind, GETAMBASSADOR) for kind in ACCEPTED_KINDS}
+
+
+def line_of(origin: Origin, resources: ResourceSet) -> int:
+    """The line of an object in its file; 0 when it is not known."""
+    group = _GROUPS.get(origin.kind)
+    return 0 if group is None else resources.location(ObjectKey(group, origin.namespace, origin.name)).line

@@ -10,19 +10,12 @@ from typing import TYPE_CHECKING, TypeVar
 
 from gateway import ir
 from gateway.base.differences import same_objects
-from gateway.base.keys import ObjectKey, kind_group
 from gateway.diagnostics import Collector, Diagnostic, Origin
 from gateway.resources import (
     Host,
-    Ingress,
-    IngressClass,
     Listener,
     Mapping,
     Module,
-    RateLimit,
-    Secret,
-    TCPMapping,
-    TLSContext,
 )
 from gateway.translate.ambassador import translate_ambassador
 from gateway.translate.ambassador.listeners import listener_ports
@@ -41,8 +34,10 @@ from gateway.translate.listeners import (
     without_collisions,
 )
 from gateway.translate.memo import Memo, Served
+from gateway.translate.origins import line_of
+from gateway.translate.protection import report_refused
 from gateway.translate.tcproutes import TcpPart, attach, without_routes
-from gateway.translate.virtualhosts import Contribution, VirtualHostTable
+from gateway.translate.virtualhosts import Contribution, VirtualHostTable, report_shadowed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,10 +46,6 @@ if TYPE_CHECKING:
     from gateway.translate.settings import TranslateSettings
 
 T = TypeVar("T")
-_GROUPS = {
-    kind.KIND: kind_group(kind.KIND, kind.GROUP)
-    for kind in (Host, Ingress, IngressClass, Listener, Mapping, Module, RateLimit, Secret, TCPMapping, TLSContext)
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +78,7 @@ def translate(resources: ResourceSet, settings: TranslateSettings, memo: Memo | 
     tcp = translate_tcp_mappings(resources, settings, module, store, clusters, found)
     ports = _ports(resources, parts, tcp, settings, gateway_options, module, found)
     hosts = VirtualHostTable(parts, memo.hosts)
+    report_shadowed(parts, found)
     listeners = tuple(sorted((build_listener(port, parts, hosts, found) for port in ports), key=lambda item: item.name))
     served = _served(clusters, hosts, listeners, store, memo)
     gateway = ir.Gateway(
@@ -99,6 +91,7 @@ def translate(resources: ResourceSet, settings: TranslateSettings, memo: Memo | 
     gateway = _settled(gateway, memo.gateway)
     memo.world, memo.clusters, memo.hosts, memo.gateway = clusters.world, clusters.used, hosts.used, gateway
     memo.certificates = {name: known for name, known in store.known.items() if name in store.used}
+    report_refused(resources, module, found)
     findings = found.sorted()
     memo.located = {id(item): (item, _located(item, memo.located.get(id(item)), resources)) for item in findings}
     return Translation(gateway, tuple([located for _, located in memo.located.values()]))
@@ -120,10 +113,10 @@ def _ports(
         proxy_protocol = module is not None and bool(module.spec.config.use_proxy_proto)
         ports = default_ports(parts, settings, gateway_options, proxy_protocol=proxy_protocol)
         if any((resources.of(Host), resources.of(Mapping))):
-            opened = ", ".join(str(port.port) for port in ports)
+            opened = f"port{'s' if len(ports) > 1 else ''} {', '.join(str(port.port) for port in ports)}"
             found.notice(
                 "default-listeners",
-                f"there is no Listener: the gateway opens port {opened}; Emissary would serve nothing",
+                f"there is no Listener: the gateway opens {opened}; Emissary would serve nothing",
                 Origin("Listener"),
             )
     ports = [*ports, *additional_ports(parts, ports, settings, gateway_options)]
@@ -171,15 +164,8 @@ def _kept(new: tuple[T, ...], old: tuple[T, ...]) -> tuple[T, ...]:
 
 
 def _located(item: Diagnostic, earlier: tuple[Diagnostic, Diagnostic] | None, resources: ResourceSet) -> Diagnostic:
-    """Add the line of the object; ``earlier``: the finding with the line of the last pass, which may still hold.
-
-    Objects of getambassador.io that are kept as they are have a group as well.
-    """
-    origin = item.origin
-    group = _GROUPS.get(origin.kind)
-    if group is None:
-        return item
-    place = resources.location(ObjectKey(group, origin.namespace, origin.name))
-    if earlier is not None and earlier[0] is item and earlier[1].line == place.line:
+    """Add the line of the object; ``earlier``: the finding with the line of the last pass, which may still hold."""
+    line = line_of(item.origin, resources)
+    if earlier is not None and earlier[0] is item and earlier[1].line == line:
         return earlier[1]
-    return item.at_line(place.line)
+    return item.at_line(line)

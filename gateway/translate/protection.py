@@ -15,8 +15,13 @@ from gateway.base.globs import globs_intersect, is_glob
 from gateway.resources import Generic
 
 if TYPE_CHECKING:
+    from gateway.diagnostics import Collector, Origin
     from gateway.resources import Module, ResourceSet
 
+NOT_APPLIED = "security-not-applied"
+"""Code of the findings about routes that are refused."""
+_SHOWN = 5
+"""Objects that a finding names."""
 REFUSAL = ir.DirectResponse(500, "This route is out of service: its configuration could not be applied.\n")
 
 
@@ -42,13 +47,47 @@ class Protection:
     def refuses(self, hosts: str, path: str, *, exempt: bool) -> str:
         """Why a route for ``hosts`` (a glob) and paths that begin with ``path`` must not be served; empty if it may."""
         if self.addresses:
-            return "the Module sets ip_allow or ip_deny, which cannot be applied yet"
+            return _ADDRESSES
         if self.authentication and not exempt:
-            return f"AuthService {self.authentication} cannot be applied yet"
+            return _not_applied("AuthService", self.authentication)
         for place in self.places:
             if globs_intersect(place.host, hosts) and (path.startswith(place.path) or place.path.startswith(path)):
-                return f"FilterPolicy {place.policy} cannot be applied yet"
+                return _not_applied("FilterPolicy", place.policy)
         return ""
+
+
+def report_refused(resources: ResourceSet, module: Module | None, found: Collector) -> None:
+    """One error at each object that protects routes and cannot: how many are out of service, and how to go on."""
+    refused: dict[str, set[Origin]] = {}
+    for finding in found.of(NOT_APPLIED):
+        refused.setdefault(finding.message.partition(";")[0], set()).add(finding.origin)
+    if not refused:
+        return
+    guards = [
+        (item.origin, _not_applied(item.kind, f"{item.namespace}/{item.name}"), _HINTS[item.kind])
+        for item in resources.of(Generic)
+        if item.kind in _HINTS
+    ]
+    if module is not None:
+        guards.append((module.origin, _ADDRESSES, _HINTS["Module"]))
+    for origin, reason, hint in guards:
+        objects = sorted(refused.get(reason, ()))
+        if objects:
+            names = ", ".join(map(str, objects[:_SHOWN])) + (", …" if len(objects) > _SHOWN else "")
+            message = f"cannot be applied yet: all routes under it are answered 500, those of {names}"
+            found.error("routes-refused", message, origin, "", hint)
+
+
+def _not_applied(kind: str, name: str) -> str:
+    return f"{kind} {name} cannot be applied yet"
+
+
+_ADDRESSES = "the Module sets ip_allow or ip_deny, which cannot be applied yet"
+_HINTS = {
+    "AuthService": "bypass_auth: true serves a Mapping without it; without this object nothing is authorised",
+    "FilterPolicy": "without this object nothing is filtered",
+    "Module": "without ip_allow and ip_deny every address is served",
+}
 
 
 def protection(resources: ResourceSet, module: Module | None) -> Protection:

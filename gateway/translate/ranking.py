@@ -8,6 +8,7 @@ before an Ingress path of equal specificity.
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -74,8 +75,8 @@ def ingress_rank(path: str, *, exact: bool) -> Rank:
     return (0, len(path), 0, 0, INGRESS, int(exact), path, "GET")
 
 
-BACKEND_RANK: Rank = (0, -1, 0, 0, INGRESS, 0, "", "GET")
-"""The rank of a default backend: after everything else."""
+BACKEND_RANK: Rank = (-sys.maxsize, -1, 0, 0, INGRESS, 0, "", "GET")
+"""The rank of a default backend: after everything else, Mappings with a negative precedence among it."""
 
 
 def in_order(routes: Iterable[RankedRoute]) -> tuple[ir.Route, ...]:

@@ -3,20 +3,28 @@
 Precedence inside a domain is the one ranking of :mod:`gateway.translate.ranking`. What cannot be ranked is decided by
 the first contribution: Hosts by namespace and name, then Ingresses from the oldest. The strictest cleartext policy of
 the Hosts holds; a plain Ingress has none.
+
+A domain that only Ingresses declare is part of the domain of a wider Host, if there is one, and a request goes to the
+narrowest virtual host. So that the Ingress adds paths and takes nothing away, the Host lends its routes to that domain,
+under its own cleartext policy, which does not concern the routes of the Ingress.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from gateway import ir
+from gateway.base.globs import globs_intersect
+from gateway.diagnostics import Origin
 from gateway.translate.protection import REFUSAL
 from gateway.translate.ranking import BACKEND_RANK, RankedRoute, in_order
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Container, Iterable, Sequence
     from collections.abc import Mapping as Map
+
+    from gateway.diagnostics import Collector
 
 InsecureAction = Literal["redirect", "reject", "route"]
 _STRICTNESS: dict[InsecureAction | None, int] = {None: 0, "route": 1, "redirect": 2, "reject": 3}
@@ -37,6 +45,11 @@ class Contribution:
     tls_failed: bool = False
     """TLS is wanted but could not be built: nothing of this may be served over TLS, not even under a wider name."""
 
+    @property
+    def is_host(self) -> bool:
+        """Whether it is from a Host: only Hosts have a policy about cleartext."""
+        return self.insecure_action is not None
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BuiltHost:
@@ -54,22 +67,18 @@ class VirtualHostTable:
     __slots__ = ("_all", "_known", "used")
 
     def __init__(self, contributions: Iterable[Contribution], known: dict[str, BuiltHost]) -> None:
+        contributions = tuple(contributions)
         self._known = known
-        self._all: dict[str, list[Contribution]] = {}
-        for item in contributions:
-            self._all.setdefault(item.domain, []).append(item)
+        self._all = by_domain(contributions, contributions)
         self.used: dict[str, BuiltHost] = {}
 
-    def attach(self, listener: str, parts: Iterable[Contribution]) -> tuple[str, ...]:
-        """Names of the virtual hosts for the contributions that a listener takes.
+    def attach(self, listener: str, parts: Iterable[Contribution], lenders: Iterable[Contribution]) -> tuple[str, ...]:
+        """Names of the virtual hosts for the contributions that a listener takes; see :func:`by_domain`.
 
         A domain has one virtual host for all listeners; a listener that takes only a part of it gets its own.
         """
-        domains: dict[str, list[Contribution]] = {}
-        for item in parts:
-            domains.setdefault(item.domain, []).append(item)
         names: list[str] = []
-        for domain, chosen in domains.items():
+        for domain, chosen in by_domain(parts, lenders).items():
             name = domain if chosen == self._all.get(domain) else f"{domain}@{listener}"
             names.append(name)
             if name not in self.used:
@@ -88,16 +97,89 @@ class VirtualHostTable:
         return BuiltHost(parts, host, clusters)
 
 
+def by_domain(parts: Iterable[Contribution], lenders: Iterable[Contribution]) -> dict[str, list[Contribution]]:
+    """Contributions of each domain; behind those of Ingresses alone, what the Hosts of a wider domain lend."""
+    domains: dict[str, list[Contribution]] = {}
+    for item in parts:
+        domains.setdefault(item.domain, []).append(item)
+    wide = host_globs(lenders)
+    if wide:
+        for domain, chosen in domains.items():
+            if not any(item.is_host for item in chosen):
+                lending = wide.get(wider_domain(domain, wide), ())
+                if may_lend(lending, chosen):
+                    chosen.extend(lending)
+    return domains
+
+
+def host_globs(lenders: Iterable[Contribution]) -> dict[str, list[Contribution]]:
+    """Contributions of Hosts whose domain is a glob, by domain."""
+    wide: dict[str, list[Contribution]] = {}
+    for item in lenders:
+        if item.is_host and "*" in item.domain:
+            wide.setdefault(item.domain, []).append(item)
+    return wide
+
+
+def wider_domain(domain: str, wide: Container[str]) -> str:
+    """The domain of ``wide`` that would serve the hosts of ``domain`` if that were not there; empty for none.
+
+    As for a request: the longest ``*.suffix``, then the longest ``prefix.*``, then ``*``.
+    """
+    labels = domain.split(".")
+    suffixes = (f"*.{'.'.join(labels[start:])}" for start in range(1, len(labels)))
+    prefixes = (f"{'.'.join(labels[:end])}.*" for end in range(len(labels) - 1, 0, -1) if "*" not in domain)
+    return next((glob for glob in (*suffixes, *prefixes, "*") if glob != domain and glob in wide), "")
+
+
+def may_lend(lending: Iterable[Contribution], own: Iterable[Contribution]) -> bool:
+    """Whether routes may be served under the TLS of a domain of Ingresses: not if their Host asks for certificates of
+    clients and that TLS would not."""
+    asks = any(termination.client_ca for item in lending for termination in item.terminations)
+    return not asks or not any(item.terminations for item in own)
+
+
+def report_shadowed(contributions: Sequence[Contribution], found: Collector) -> None:
+    """Say where the Mappings of a Host are not served on a domain of it because an Ingress has that domain."""
+    wide = host_globs(contributions)
+    own = {item.domain for item in contributions if item.is_host} if wide else set()
+    for item in contributions if wide else ():
+        lending = wide.get(wider_domain(item.domain, wide), []) if item.domain not in own else []
+        if not may_lend(lending, (item,)):
+            host = lending[0].origin
+            found.notice(
+                "host-shadowed",
+                f"Mappings of Host {host.namespace}/{host.name} are not served on {item.domain}: "
+                "the Host asks for client certificates, and this Ingress has TLS of its own for that name",
+                Origin(item.origin.kind, item.origin.namespace, item.origin.name, item.origin.path),
+                "spec.tls",
+                "declare a Host for that name, or leave TLS to the Host",
+            )
+
+
 def merge(name: str, domain: str, parts: Sequence[Contribution]) -> ir.VirtualHost:
-    """Merge contributions to one domain."""
+    """Merge contributions to one domain; those of a wider domain are lent."""
     action = max((part.insecure_action for part in parts), key=_STRICTNESS.__getitem__)
+    routes = [route for part in parts if part.domain == domain for route in part.routes]
+    lent = [route for part in parts if part.domain != domain for route in part.routes if _reaches(route, domain)]
+    if lent and action != "route":
+        routes = [RankedRoute(item.rank, replace(item.route, insecure_exempt=True)) for item in routes]
     return ir.VirtualHost(
         name=name,
         origin=parts[0].origin,
         domains=(domain,),
-        routes=in_order(route for part in parts for route in part.routes),
+        routes=in_order([*routes, *lent]),
         insecure_action=action or "route",
     )
+
+
+def _reaches(item: RankedRoute, domain: str) -> bool:
+    """Whether a route can match some host of a domain."""
+    authority = item.route.match.authority
+    if authority is None or authority.kind in ("regex", "present"):
+        return True
+    star = {"exact": ("", ""), "prefix": ("", "*"), "suffix": ("*", "")}[authority.kind]
+    return globs_intersect(f"{star[0]}{authority.value}{star[1]}", domain)
 
 
 def used_clusters(host: ir.VirtualHost) -> frozenset[str]:

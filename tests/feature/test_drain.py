@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import threading
 from typing import TYPE_CHECKING
@@ -85,6 +86,7 @@ def test_running_requests_end_well_and_new_ones_are_refused(
         assert (answer.status, answer.body) == (200, b"late")
         assert answer.announces_close
         assert ended(gateway) == 0
+        assert re.search(r"drained in \d+\.\d s, no connection was cut", gateway.log())
 
 
 def test_the_grace_keeps_accepting_while_not_ready(tmp_path: Path, ports: Ports, backend: Backend) -> None:
@@ -105,6 +107,7 @@ def test_a_second_signal_ends_at_once(tmp_path: Path, ports: Ports, backend: Bac
         until(lambda: gateway.admin(READY) == 503, "readiness fails")
         gateway.process.send_signal(signal.SIGINT)
         assert ended(gateway) == 128 + signal.SIGINT
+        assert "1 connection was cut" in gateway.log()
 
 
 def test_the_timeout_ends_a_drain(tmp_path: Path, ports: Ports, backend: Backend) -> None:
@@ -113,3 +116,4 @@ def test_the_timeout_ends_a_drain(tmp_path: Path, ports: Ports, backend: Backend
         until(lambda: busy(gateway), "the request runs")
         gateway.process.send_signal(signal.SIGTERM)
         assert ended(gateway) == 0
+        assert "1 connection was cut" in gateway.log()

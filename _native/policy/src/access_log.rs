@@ -97,7 +97,8 @@ impl AccessLog {
     }
 
     /// A JSON object whose members are templates, in this order. A member that is one operator keeps its type: numbers
-    /// are written as numbers and absent values as `null` (Envoy's `typed_json`).
+    /// are written as numbers and absent values as `null` (Envoy's `typed_json`). No flags are `-` in both forms, as
+    /// in Envoy, because a response always has its flags.
     #[must_use]
     pub fn json<'f>(fields: impl IntoIterator<Item = (&'f str, &'f str)>) -> Self {
         let mut members = Vec::new();
@@ -155,7 +156,7 @@ impl<'a> LogRecord<'a> {
                 found => found,
             },
             Operator::ResponseCode => Value::Number(self.status.into()),
-            Operator::ResponseFlags => text(Some(self.flags)),
+            Operator::ResponseFlags => text(Some(if self.flags.is_empty() { "-" } else { self.flags })),
             Operator::BytesReceived => Value::Number(self.bytes_received),
             Operator::BytesSent => Value::Number(self.bytes_sent),
             Operator::Duration => Value::Number(self.duration_us / 1000),

@@ -24,12 +24,60 @@ pub enum RewriteError {
     /// The pattern is wrong or too large.
     #[error("the rewrite pattern cannot be used: {0}")]
     Pattern(#[from] Box<regex::Error>),
-    /// The substitution names a group that the pattern does not have, or has a lone backslash.
-    #[error("the substitution {0:?} is not valid for its pattern")]
-    Substitution(String),
-    /// The value cannot be part of a path.
-    #[error("{0:?} cannot be part of a path")]
-    Value(String),
+    /// The substitution names a group that the pattern does not have.
+    #[error("the substitution {} names group \\{group}, but the pattern has {}", quoted(text), groups(*have))]
+    Group {
+        /// The substitution.
+        text: String,
+        /// The number it names.
+        group: usize,
+        /// How many groups the pattern has.
+        have: usize,
+    },
+    /// A backslash that neither names a group nor escapes another backslash.
+    #[error("the substitution {} has a backslash without a group number; write \\\\ for a backslash", quoted(.0))]
+    Backslash(String),
+    /// The value or substitution has a character that a path cannot have.
+    #[error("{} cannot be part of a path: {}", quoted(text), forbidden(*byte))]
+    Character {
+        /// The text.
+        text: String,
+        /// First byte that is wrong.
+        byte: u8,
+    },
+    /// The value is no path in normal form.
+    #[error("{} is no path in normal form", quoted(.0))]
+    Path(String),
+}
+
+/// The text as its author wrote it, backslashes included; only what a terminal would act on is escaped.
+fn quoted(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 2);
+    out.push('"');
+    for c in text.chars() {
+        if c.is_control() { out.extend(c.escape_default()) } else { out.push(c) }
+    }
+    out.push('"');
+    out
+}
+
+fn groups(count: usize) -> String {
+    match count {
+        0 => "no group".to_owned(),
+        1 => "1 group".to_owned(),
+        more => format!("{more} groups"),
+    }
+}
+
+fn forbidden(byte: u8) -> String {
+    match byte {
+        b'?' => "a '?' starts a query, which a rewrite of the path cannot set".to_owned(),
+        b'#' => "a '#' starts a fragment, which is never sent".to_owned(),
+        b'\\' => "servers may read a backslash as a slash".to_owned(),
+        b' ' => "it has a space; write %20".to_owned(),
+        b'!'..=b'~' => format!("it has a {:?}", char::from(byte)),
+        other => format!("it has the byte 0x{other:02x}; write it percent-encoded"),
+    }
 }
 
 /// A literal part of a path. Most are short (`/`), and then lie beside what uses them.
@@ -68,7 +116,7 @@ impl PathRewrite {
     /// Replace the whole path by `value`, which must be a path in normal form.
     pub fn full(value: &str) -> Result<Self, RewriteError> {
         let path = checked(value)?;
-        if normal(&path) { Ok(Self::Full(path)) } else { Err(RewriteError::Value(value.to_owned())) }
+        if normal(&path) { Ok(Self::Full(path)) } else { Err(RewriteError::Path(value.to_owned())) }
     }
 
     /// Replace every match of `pattern` by `substitution`: `\0` is the match, `\1` to `\9` its groups, `\\` a backslash.
@@ -78,13 +126,12 @@ impl PathRewrite {
 
     /// As [`PathRewrite::regex`], with a pattern that was compiled elsewhere.
     pub fn regex_of(pattern: Regex, substitution: &str) -> Result<Self, RewriteError> {
-        let wrong = || RewriteError::Substitution(substitution.to_owned());
-        let parts = parse(substitution, pattern.captures_len()).ok_or_else(wrong)?;
+        let parts = parse(substitution, pattern.captures_len())?;
         for part in &parts {
             if let Part::Text(text) = part
-                && !text.iter().all(|&byte| is_path_byte(byte))
+                && let Some(byte) = text.iter().copied().find(|&byte| !is_path_byte(byte))
             {
-                return Err(wrong());
+                return Err(RewriteError::Character { text: substitution.to_owned(), byte });
             }
         }
         Ok(Self::Regex(Box::new(RegexRewrite { pattern, substitution: parts })))
@@ -143,7 +190,8 @@ impl RegexRewrite {
 }
 
 /// Parse RE2's rewrite syntax; `groups` counts the whole match as one.
-fn parse(substitution: &str, groups: usize) -> Option<Vec<Part>> {
+fn parse(substitution: &str, groups: usize) -> Result<Vec<Part>, RewriteError> {
+    let lone = || RewriteError::Backslash(substitution.to_owned());
     let mut parts = Vec::new();
     let mut text = Vec::new();
     let mut bytes = substitution.bytes();
@@ -152,32 +200,32 @@ fn parse(substitution: &str, groups: usize) -> Option<Vec<Part>> {
             text.push(byte);
             continue;
         }
-        match bytes.next()? {
+        match bytes.next().ok_or_else(lone)? {
             b'\\' => text.push(b'\\'),
             digit @ b'0'..=b'9' => {
                 let index = usize::from(digit - b'0');
                 if index >= groups {
-                    return None;
+                    let have = groups.saturating_sub(1);
+                    return Err(RewriteError::Group { text: substitution.to_owned(), group: index, have });
                 }
                 if !text.is_empty() {
                     parts.push(Part::Text(std::mem::take(&mut text)));
                 }
                 parts.push(Part::Group(index));
             }
-            _ => return None,
+            _ => return Err(lone()),
         }
     }
     if !text.is_empty() {
         parts.push(Part::Text(text));
     }
-    Some(parts)
+    Ok(parts)
 }
 
 fn checked(value: &str) -> Result<Text, RewriteError> {
-    if value.bytes().all(is_path_byte) {
-        Ok(Text::from_slice(value.as_bytes()))
-    } else {
-        Err(RewriteError::Value(value.to_owned()))
+    match value.bytes().find(|&byte| !is_path_byte(byte)) {
+        None => Ok(Text::from_slice(value.as_bytes())),
+        Some(byte) => Err(RewriteError::Character { text: value.to_owned(), byte }),
     }
 }
 

@@ -83,8 +83,35 @@ pub fn explain(compiled: &Compiled, question: &Question<'_>) -> Result<String, S
             compiled.listeners().find(fits).or_else(|| compiled.listeners().next()).ok_or("there is no listener")?
         }
     };
+    if tls && let Some(reason) = refused_handshake(listener, server_name(question.url)) {
+        let name = server_name(question.url);
+        let refused = json!({
+            "outcome": "tls_refused", "listener": listener.name.as_ref(), "server_name": name, "reason": reason,
+        });
+        return Ok(refused.to_string());
+    }
     let explained = Explained { compiled, listener, head: &head, bytes: &bytes, length, peer: question.peer, tls };
     Ok(explained.answer().to_string())
+}
+
+/// The name that a client puts into its hello for a URL; none for an IP address (RFC 6066, section 3).
+fn server_name(url: &str) -> Option<&str> {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let authority = rest.find(['/', '?']).map_or(rest, |at| &rest[..at]);
+    if authority.starts_with('[') {
+        return None;
+    }
+    let host = authority.rsplit_once(':').map_or(authority, |(host, _)| host);
+    (host.parse::<IpAddr>().is_err() && !host.is_empty()).then_some(host)
+}
+
+/// Why the handshake fails before there is a request; `None` if there is a certificate for the name.
+fn refused_handshake(listener: &Listener, name: Option<&str>) -> Option<String> {
+    if !listener.encrypted || listener.tls.as_ref().is_some_and(|tls| tls.config(name).is_some()) {
+        return None;
+    }
+    let whom = name.map_or_else(|| "a client that names no host".to_owned(), |name| format!("the host {name:?}"));
+    Some(format!("there is no certificate for {whom}: the connection is closed during the TLS handshake"))
 }
 
 struct Explained<'e> {

@@ -4,7 +4,7 @@
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PatternError {
     /// The text is not a regular expression of RE2.
-    #[error("regex {pattern:?}, at offset {offset}: {reason}")]
+    #[error("regex {}, at offset {offset}: {reason}", quoted(pattern))]
     Syntax {
         /// The whole text.
         pattern: String,
@@ -14,7 +14,7 @@ pub enum PatternError {
         reason: String,
     },
     /// The compiled program would be larger than the limit.
-    #[error("regex {pattern:?} is larger than {limit} bytes when compiled")]
+    #[error("regex {} is larger than {limit} bytes when compiled", quoted(pattern))]
     TooLarge {
         /// The whole text.
         pattern: String,
@@ -33,4 +33,15 @@ pub struct RouteError {
     pub field: String,
     /// What is wrong with it.
     pub message: String,
+}
+
+/// The text as its author wrote it, backslashes included; only what a terminal would act on is escaped.
+fn quoted(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 2);
+    out.push('"');
+    for c in text.chars() {
+        if c.is_control() { out.extend(c.escape_default()) } else { out.push(c) }
+    }
+    out.push('"');
+    out
 }

@@ -106,6 +106,12 @@ mod tests {
     }
 
     #[test]
+    fn messages_show_the_pattern_as_written() {
+        let message = Pattern::full("/\\d+(\x1b", false).unwrap_err().to_string();
+        assert!(message.starts_with(r#"regex "/\d+(\u{1b}", at offset "#), "{message}");
+    }
+
+    #[test]
     fn ascii_classes_and_unicode_when_asked() {
         assert!(!Pattern::full("\\d+", false).unwrap().is_match("٣".as_bytes()));
         assert!(Pattern::full("\\pL+", false).unwrap().is_match("é".as_bytes()));

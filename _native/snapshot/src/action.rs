@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sluice_policy::headers::HeaderAdd;
-use sluice_policy::redirect::PathChange;
+use sluice_policy::redirect::{PathChange, RedirectError};
 use sluice_policy::upstream::Priority;
 use sluice_policy::{HeaderEdits, PathRewrite, Redirect, Scheme};
 use sluice_route::Pattern;
@@ -86,18 +86,22 @@ impl DirectResponse {
 }
 
 impl Forward {
-    /// Compiles. What is wrong without making the action wrong (field and message) is added to `notes`.
+    /// Compiles; the error is (field, message). What is wrong without making the action wrong (the same) is added to
+    /// `notes`.
     pub(crate) fn compile(
         forward: &model::Forward,
         ids: &mut Ids,
         notes: &mut Vec<(&'static str, String)>,
-    ) -> Result<Self, String> {
+    ) -> Result<Self, (&'static str, String)> {
         let (cluster, cluster_name) = ids.of(&forward.cluster);
         let host_rewrite = match (&forward.host_rewrite, forward.auto_host_rewrite) {
-            (Some(_), true) => return Err("host_rewrite and auto_host_rewrite exclude each other".to_owned()),
-            (None, true) => HostRewrite::Upstream,
-            (host, false) => host_rewrite(host.as_deref())?,
-        };
+            (Some(_), true) => Err("host_rewrite and auto_host_rewrite exclude each other".to_owned()),
+            (None, true) => Ok(HostRewrite::Upstream),
+            (host, false) => host_rewrite(host.as_deref()),
+        }
+        .map_err(|message| ("host_rewrite", message))?;
+        let path_rewrite =
+            forward.path_rewrite.as_ref().map(rewrite).transpose().map_err(|message| ("path_rewrite", message))?;
         let hash = forward.hash.as_ref().and_then(|source| {
             HashSource::compile(source).inspect_err(|message| notes.push(("hash", message.clone()))).ok()
         });
@@ -109,7 +113,7 @@ impl Forward {
         Ok(Self {
             cluster,
             cluster_name,
-            path_rewrite: forward.path_rewrite.as_ref().map(rewrite).transpose()?,
+            path_rewrite,
             host_rewrite,
             timeout: (forward.timeout_ms > 0).then(|| Duration::from_millis(forward.timeout_ms)),
             idle_timeout: forward.idle_timeout_ms.map(Duration::from_millis),
@@ -147,20 +151,31 @@ pub(crate) fn host_rewrite(host: Option<&str>) -> Result<HostRewrite, String> {
     host.map_or(Ok(HostRewrite::Keep), |host| format::authority(host).map(HostRewrite::Literal))
 }
 
-/// Compiles a redirect.
-pub(crate) fn redirect(redirect: &model::Redirect) -> Result<Redirect, String> {
+/// Compiles a redirect. The error is (field, message).
+pub(crate) fn redirect(redirect: &model::Redirect) -> Result<Redirect, (&'static str, String)> {
+    let at = |field: &'static str| move |message: String| (field, message);
     let scheme = redirect.scheme.as_ref().map(|scheme| {
-        Scheme::parse(scheme.as_bytes()).ok_or_else(|| format!("scheme {scheme:?} is neither http nor https"))
+        let parsed = Scheme::parse(scheme.as_bytes());
+        parsed.ok_or_else(|| ("scheme", format!("scheme {scheme:?} is neither http nor https")))
     });
     let path = match (&redirect.path, &redirect.prefix, &redirect.regex) {
         (None, None, None) => PathChange::Keep,
-        (Some(path), None, None) => PathChange::Full(format::field_value(path)?),
+        (Some(path), None, None) => PathChange::Full(format::field_value(path).map_err(at("path"))?),
         (None, Some(prefix), None) => {
-            PathChange::Rewrite(PathRewrite::prefix(prefix).map_err(|error| error.to_string())?)
+            let change = PathRewrite::prefix(prefix).map_err(|error| ("prefix", error.to_string()))?;
+            PathChange::Rewrite(change)
         }
-        (None, None, Some(regex)) => PathChange::Rewrite(rewrite(regex)?),
-        _ => return Err("only one of path, prefix and regex may be set".to_owned()),
+        (None, None, Some(regex)) => PathChange::Rewrite(rewrite(regex).map_err(at("regex"))?),
+        _ => return Err(("path", "only one of path, prefix and regex may be set".to_owned())),
     };
-    Redirect::new(redirect.status, scheme.transpose()?, redirect.host.as_deref(), redirect.port, path)
-        .map_err(|error| error.to_string())
+    Redirect::new(redirect.status, scheme.transpose()?, redirect.host.as_deref(), redirect.port, path).map_err(
+        |error| {
+            let field = match error {
+                RedirectError::Status(_) => "status",
+                RedirectError::Host(_) => "host",
+                RedirectError::Path(_) => "path",
+            };
+            (field, error.to_string())
+        },
+    )
 }

@@ -106,6 +106,14 @@ impl Parts<'_> {
             })
             .ok()
     }
+
+    /// As [`Parts::keep`], for a part that names the field that is wrong.
+    fn keep_part<T>(&mut self, path: &str, result: Result<T, (&'static str, String)>) -> Option<T> {
+        match result {
+            Ok(value) => Some(value),
+            Err((field, message)) => self.keep(&format!("{path}.{field}"), Err(message)),
+        }
+    }
 }
 
 impl Route {
@@ -242,10 +250,10 @@ fn action_of(
             for (field, message) in notes {
                 parts.findings.add(format!("{}.{at}.forward.{field}", parts.at), message);
             }
-            parts.keep(&format!("{at}.forward"), built).map(Action::Forward)
+            parts.keep_part(&format!("{at}.forward"), built).map(Action::Forward)
         }
         (None, Some(redirect), None) => {
-            parts.keep(&format!("{at}.redirect"), action::redirect(&redirect)).map(Action::Redirect)
+            parts.keep_part(&format!("{at}.redirect"), action::redirect(&redirect)).map(Action::Redirect)
         }
         (None, None, Some(direct)) => {
             parts.keep(&format!("{at}.direct"), DirectResponse::compile(direct)).map(Action::Direct)

@@ -91,7 +91,7 @@ fn a_broken_route_answers_and_a_bad_match_is_left_out() {
         paths,
         [
             "routes[0].choices[0].request_headers",
-            "routes[1].choices[0].forward",
+            "routes[1].choices[0].forward.path_rewrite",
             "routes[2].choices",
             "routes[3].choices[0]",
             "routes[4].match.path",

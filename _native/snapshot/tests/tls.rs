@@ -144,6 +144,7 @@ fn bad_certificates_are_located_and_refused() {
         ("certificate", certificate("mixed", &mixed)),
         ("certificate", certificate("empty", &(String::new(), a.1.clone()))),
         ("certificate", certificate("keyless", &(a.0.clone(), "x".to_owned()))),
+        ("certificate", certificate("cut", &(a.0[..a.0.len() / 2].to_owned(), a.1.clone()))),
         (
             "certificate",
             certificate(
@@ -154,6 +155,7 @@ fn bad_certificates_are_located_and_refused() {
     ]);
     let found: Vec<_> = issues(&compiled);
     let want = [
+        ("certificate/cut", "chain"),
         ("certificate/empty", "chain"),
         ("certificate/garbage", "chain"),
         ("certificate/keyless", "private_key"),
@@ -162,7 +164,10 @@ fn bad_certificates_are_located_and_refused() {
         ("listener/https", "terminations[2].certificate"),
     ];
     assert_eq!(found.iter().map(|(s, p)| (s.as_str(), p.as_str())).collect::<Vec<_>>(), want);
-    assert!(compiled.issues.iter().all(|issue| !issue.message.contains("BEGIN")));
+    assert!(compiled.issues.iter().all(|issue| !issue.message.contains("-----BEGIN")));
+    let said = |section: &str| &compiled.issues.iter().find(|issue| issue.section == section).unwrap().message;
+    assert!(said("certificate/cut").contains("without its END line"), "{}", said("certificate/cut"));
+    assert!(said("certificate/garbage").ends_with("is no certificate"), "{}", said("certificate/garbage"));
     let listener = compiled.listener("https").unwrap();
     let client = client(&authority, None);
     assert!(connect(listener, &client, "a.com").is_ok());

@@ -18,7 +18,7 @@ from gateway.translate.ambassador.matching import MatchError, build_matching
 from gateway.translate.ambassador.ratelimits import LabelError, bind_limits
 from gateway.translate.ambassador.upstream import ResolverError, cluster_spec
 from gateway.translate.origins import ir_origin
-from gateway.translate.protection import REFUSAL
+from gateway.translate.protection import NOT_APPLIED, REFUSAL
 from gateway.translate.services import ServiceError, parse_service
 from gateway.translate.unused import unused_fields
 
@@ -123,7 +123,7 @@ def _member(
         exempt = spec.bypass_auth or role == "redirect"
         reason = context.protection.refuses(matching.hostname or "*", _fixed_path(spec), exempt=exempt)
         if reason:
-            raise Refusal("security-not-applied", "", reason)
+            raise Refusal(NOT_APPLIED, "", reason)
     try:
         address = parse_service(spec.service)
     except ServiceError as error:
@@ -183,7 +183,9 @@ def _member(
 def _refused(
     name: str, place: Place, mapping: Mapping, matching: Matching, refusal: Refusal, found: Collector
 ) -> Member:
-    found.error(refusal.code, f"{refusal}; requests are answered 500", mapping.origin, refusal.field)
+    # A missing protection is one mistake however many routes it has: the error is at the object that protects.
+    report = found.warning if refusal.code == NOT_APPLIED else found.error
+    report(refusal.code, f"{refusal}; requests are answered 500", mapping.origin, refusal.field)
     return Member(
         name=name,
         place=place,

@@ -11,7 +11,7 @@ from gateway.translate.acme import is_acme
 from gateway.translate.certificates import SecretError
 from gateway.translate.clusters import ClusterSpec
 from gateway.translate.origins import ir_origin
-from gateway.translate.protection import REFUSAL, Protection
+from gateway.translate.protection import NOT_APPLIED, REFUSAL, Protection
 from gateway.translate.ranking import BACKEND_RANK, Rank, RankedRoute, ingress_rank
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ class _Builder:
     def _choice(self, domain: str, path: ir.PathMatch, backend: IngressBackend, field: str) -> ir.Choice:
         reason = self.guard.refuses(domain, path.value, exempt=False)
         if reason:
-            self.found.error("security-not-applied", f"{reason}; requests are answered 500", self.ingress.origin, field)
+            self.found.warning(NOT_APPLIED, f"{reason}; requests are answered 500", self.ingress.origin, field)
             return ir.Choice(100.0, self.origin, direct=REFUSAL)
         service = backend.service
         port = service.port.number or service.port.name if service is not None else ""

@@ -1,4 +1,4 @@
-"""The process log says each finding once."""
+"""The process log says each finding once, and once that it is gone."""
 
 from __future__ import annotations
 
@@ -38,18 +38,20 @@ def test_only_news_is_written(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     log = DiagnosticLog()
 
-    def written(*diagnostics: Diagnostic, issues: tuple[tuple[str, str, str], ...] = ()) -> list[str]:
+    def written(*diagnostics: Diagnostic) -> list[str]:
         caplog.clear()
-        log.write(replace(FACTS, diagnostics=diagnostics, issues=issues))
+        log.write(replace(FACTS, diagnostics=diagnostics))
         return [f"{record.levelname} {record.getMessage()}" for record in caplog.records]
 
     text = "Mapping d/{}: message [code]"
     a, b = finding("a"), finding("b", "error")
     assert written(a, b) == ["ERROR error: " + text.format("b"), "WARNING warning: " + text.format("a")]
     assert written(a, b) == []
-    assert written(finding("a"), b, issues=(("cluster/x", "tls", "bad"),)) == ["ERROR cluster/x: tls: bad"]
-    assert written(b) == []
+    assert written(finding("a"), b) == []
+    assert written(a.at_line(7), b) == [], "another line is no news"
+    assert written(b) == ["INFO no longer: warning: " + text.format("a")]
     assert written(a, b) == ["WARNING warning: " + text.format("a")]
     many = written(*[finding(f"{number}") for number in range(MAX_LINES + 5)])
-    assert len(many) == MAX_LINES + 1
-    assert many[-1] == "WARNING 5 more findings; the admin port lists them all"
+    assert many[MAX_LINES] == "WARNING 5 more findings; the admin port lists them all"
+    assert many[MAX_LINES + 1 :] == [f"INFO no longer: {one}" for one in sorted(map(str, (a, b)))]
+    assert written()[-1] == "INFO no longer: 5 more findings"

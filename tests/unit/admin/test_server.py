@@ -180,6 +180,14 @@ async def test_diagnostics_are_json() -> None:
     assert page["issues"] == [{"section": "virtual_host/v", "field": "routes[0]", "message": "no"}]
 
 
+async def test_diagnostics_without_the_last_slash_are_a_redirect() -> None:
+    async with serving(State()) as port:
+        answer = await exchange(port, b"GET /ambassador/v0/diag HTTP/1.1\r\n\r\n")
+        assert answer.startswith(b"HTTP/1.1 308 ")
+        assert b"\r\nlocation: /ambassador/v0/diag/\r\n" in answer
+        assert (await get(port, "/ambassador/v0/diag", "X-Forwarded-For: 192.0.2.1"))[0] == 404
+
+
 async def test_diagnostics_are_not_for_forwarded_requests() -> None:
     async with serving(State()) as port:
         assert (await get(port, "/ambassador/v0/diag/", "X-Forwarded-For: 192.0.2.1"))[0] == 404

@@ -1,17 +1,19 @@
 from __future__ import annotations
 
 import json
+import logging
 from typing import TYPE_CHECKING
 
 import pytest
 from typer.testing import CliRunner, Result
 
 from gateway import cli
+from gateway.settings import Settings
+from tests.support import manifests
+from tests.support.certs import Authority
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from gateway.settings import Settings
 
 GOOD = """\
 apiVersion: getambassador.io/v3alpha1
@@ -91,6 +93,9 @@ def test_all_flags_of_run(folder: Path, served: list[Settings]) -> None:
         pytest.param(["--admin-address", ":8080"], "change --admin-address", id="admin-on-data-port"),
         pytest.param(["--admin-address", "here:there"], "HOST:PORT", id="address"),
         pytest.param(["no-such-folder"], "does not exist", id="path"),
+        pytest.param(["--bind-address", "300.0.0.1"], "--bind-address: '300.0.0.1' is no IP address", id="bind"),
+        pytest.param(["--bind-address", "::g"], "--bind-address: '::g' is no IP address", id="bind-v6"),
+        pytest.param(["--admin-address", "no.such.invalid"], "--admin-address: 'no.such.invalid' is", id="admin"),
     ],
 )
 def test_combinations_that_cannot_work_say_what_to_do(
@@ -134,20 +139,106 @@ def test_explain_names_the_route(folder: Path) -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [["GET", "http://a/"], ["GET", "/quote/"], ["GET", "http://a/", "-H", "no header"]],
-    ids=["path", "url", "header"],
+    [
+        ["GET", "http://a/"],
+        ["GET", "/quote/"],
+        ["GET", "http://a/", "-H", "no header"],
+        ["GET", "ftp://a/b"],
+        ["GET", "http://a/", "--peer", "somebody"],
+    ],
+    ids=["path", "url", "header", "scheme", "peer"],
 )
 def test_explain_says_what_is_wrong(folder: Path, arguments: list[str]) -> None:
     paths = [] if arguments == ["GET", "http://a/"] else [folder]
     result = call("explain", *paths, *arguments)
     assert result.exit_code == 2
-    assert "sluice explain:" in result.stderr
+    assert isinstance(result.exception, SystemExit)
+    assert result.stderr.startswith("sluice explain:")
+    assert result.stderr.count("\n") == 1
+
+
+def test_explain_of_a_folder_without_a_listener_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "x.yaml").write_text(GOOD.replace("protocol: HTTP", "protocol: UDP"))
+    result = call("explain", tmp_path, "GET", "http://a/")
+    assert result.exit_code == 2
+    assert result.stderr == "sluice explain: there is no listener\n"
+
+
+@pytest.mark.parametrize(
+    ("url", "outcome"),
+    [
+        ("https://a.example.com/quote/", "forward"),
+        ("HTTPS://A.example.com:8443/quote/", "forward"),
+        ("https://b.example.com/quote/", "tls_refused"),
+        ("https://127.0.0.1/quote/", "tls_refused"),
+        ("https://[::1]:8443/quote/", "tls_refused"),
+        ("http://b.example.com/quote/", "no_virtual_host"),
+    ],
+)
+def test_explain_says_where_the_handshake_fails(tmp_path: Path, url: str, outcome: str) -> None:
+    issued = Authority().issue("a.example.com")
+    secret = {"tls.crt": issued.chain, "tls.key": issued.key}
+    (tmp_path / "m").mkdir()
+    manifests.write(
+        tmp_path / "m",
+        "x.yaml",
+        manifests.host("a", "a.example.com", secret="s"),
+        manifests.mapping("quote", "/quote/", "127.0.0.1:9"),
+        {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}, "stringData": secret},
+    )
+    result = call("explain", tmp_path / "m", "GET", url)
+    assert result.exit_code == 0, result.output
+    answer = json.loads(result.stdout)
+    assert answer["outcome"] == outcome
+    if outcome == "tls_refused":
+        assert "no certificate" in answer["reason"]
 
 
 def test_ir_is_json(folder: Path) -> None:
     result = call("ir", folder)
     assert result.exit_code == 0, result.output
     assert [listener["port"] for listener in json.loads(result.stdout)["listeners"]] == [8080]
+
+
+def test_the_version_is_a_flag_too() -> None:
+    result = call("--version")
+    assert result.exit_code == 0
+    assert result.stdout == call("version").stdout.splitlines()[0] + "\n"
+
+
+def test_check_counts_refused_objects_and_finds_nothing_in_an_empty_folder(folder: Path, tmp_path: Path) -> None:
+    (folder / "bad.yaml").write_text(BAD)
+    assert "3 objects (1 refused): 2 errors, 0 warnings, 0 notices" in call("check", folder).stdout
+    page = json.loads(call("check", folder, "-o", "json").stdout)
+    assert (page["objects"], page["refused"]) == (3, 1)
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    result = call("check", empty)
+    assert result.exit_code == 1
+    assert "nothing-found" in result.stdout
+    assert "0 objects: 1 error" in result.stdout
+
+
+def test_check_names_the_object_of_what_cannot_be_compiled(folder: Path) -> None:
+    (folder / "bad.yaml").write_text(BAD.replace("prefix: 7", 'prefix: "/a(", prefix_regex: true, service: s'))
+    result = call("check", folder)
+    assert result.exit_code == 1
+    assert "error [compile] Mapping default/broken spec.prefix\n" in result.stdout
+    assert f"at: {folder}/bad.yaml:1\n" in result.stdout
+    assert "virtual_host" not in result.stdout
+
+
+def test_the_default_ports_are_named(folder: Path) -> None:
+    (folder / "good.yaml").write_text(GOOD.split("---")[1])
+    assert "notice [default-listeners] Listener\n  there is no Listener: the gateway opens port 8080;" in (
+        call("check", folder).stdout
+    )
+
+
+def test_the_watcher_library_is_quiet(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logging, "basicConfig", lambda **_: None)
+    cli._configure_log(Settings(log_level="debug"))
+    assert not logging.getLogger("watchfiles.main").isEnabledFor(logging.INFO)
 
 
 def test_version_names_the_build() -> None:

@@ -180,7 +180,16 @@ async def test_drain_fails_readiness_first_and_waits_for_connections() -> None:
         assert not draining.done()
         plane.engine(0).busy = 0
         async with asyncio.timeout(5):
-            await draining
+            assert await draining == 0
+
+
+async def test_drain_tells_how_many_connections_were_cut() -> None:
+    async with running(replace(SETTINGS, drain=DrainSettings(timeout=0.05))) as plane:
+        plane.publish(WEB, a={})
+        await plane.until(lambda: plane.supervisor.ready and ("listen", "web") in plane.engine(1).log)
+        plane.engine(0).busy, plane.engine(1).busy = 2, 1
+        async with asyncio.timeout(5):
+            assert await plane.supervisor.drain() == 3
 
 
 async def test_halt_cuts_a_drain_short() -> None:

@@ -305,9 +305,12 @@ def test_other_kinds_of_emissary_are_accepted_and_said_to_be_unused(kind: str) -
     result = read(manifest(kind, "{service: x}"))
     assert isinstance(result.resources[0], Generic)
     assert str(result.resources[0].key) == f"{kind}.getambassador.io ns/m"
-    assert [(found.severity, found.message) for found in result.diagnostics] == [
-        ("warning", f"kind {kind} is accepted but not acted on yet")
-    ]
+    (found,) = result.diagnostics
+    assert (found.severity, found.code) == ("warning", "kind-not-acted-on")
+    if kind in ("AuthService", "FilterPolicy"):
+        assert "refused with 500 until" in found.message
+    else:
+        assert found.message == f"kind {kind} is accepted but not acted on yet"
 
 
 @pytest.mark.parametrize("version", ["v2", "v3alpha1"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from typing import TYPE_CHECKING
 
 import pytest
@@ -53,7 +54,7 @@ def test_folders_are_read_recursively_in_order(tmp_path: Path) -> None:
 
 
 def test_a_file_may_be_given_directly_and_twice(tmp_path: Path) -> None:
-    file = tmp_path / "routes.manifest"
+    file = tmp_path / "routes.yaml"
     file.write_text(mapping("a"))
     state = DirectorySource([file, file, tmp_path]).load()
     assert (names(state), codes(state)) == (["a"], [])
@@ -94,7 +95,26 @@ def test_links_in_a_circle_end(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.yaml")
     state = DirectorySource([tmp_path]).load()
     assert names(state) == ["a"]
-    assert set(codes(state)) == {"file-unreadable", "file-irregular"}
+    assert set(codes(state)) == {"file-unreadable", "file-irregular", "link-dangling"}
+    (dangling,) = [found for found in state.diagnostics if found.code == "link-dangling"]
+    assert (
+        str(dangling)
+        == f"{tmp_path}/gone.yaml: warning: is a link to nowhere.yaml, which does not exist [link-dangling]"
+    )
+
+
+def test_a_link_that_leads_nowhere_any_more_keeps_its_last_good_objects(tmp_path: Path) -> None:
+    (tmp_path / "m").mkdir()
+    (tmp_path / "blob").write_text(mapping("a"))
+    (tmp_path / "m" / "a.yaml").symlink_to(tmp_path / "blob")
+    source = DirectorySource([tmp_path / "m"])
+    source.load()
+    (tmp_path / "blob").unlink()
+    state = source.load()
+    assert (names(state), codes(state)) == (["a"], ["link-dangling"])
+    assert state.diagnostics[0].severity == "error"
+    (tmp_path / "m" / "a.yaml").unlink()
+    assert names(source.load()) == []
 
 
 def test_unchanged_objects_keep_their_identity(tmp_path: Path) -> None:
@@ -191,6 +211,98 @@ def test_a_deleted_file_takes_its_objects_along(tmp_path: Path) -> None:
     source.load()
     (tmp_path / "a.yaml").unlink()
     assert names(source.load()) == ["b"]
+
+
+@pytest.mark.parametrize("given", ["the folder", "the file", "a link"])
+def test_a_path_that_goes_away_keeps_its_last_good_objects(tmp_path: Path, given: str) -> None:
+    folder = tmp_path / "m"
+    folder.mkdir()
+    (folder / "a.yaml").write_text(mapping("a"))
+    (tmp_path / "link").symlink_to("m")
+    path = {"the folder": folder, "the file": folder / "a.yaml", "a link": tmp_path / "link"}[given]
+    other = tmp_path / "z"
+    other.mkdir()
+    (other / "a.yaml").write_text(mapping("a", "/other/") + mapping("z"))
+    source = DirectorySource([path, other])
+    first = source.load()
+    shutil.rmtree(folder)
+    (other / "a.yaml").write_text(mapping("a", "/other/") + mapping("z", "/changed/"))
+    state = source.load()
+    assert state.resources.of(Mapping)[0] is first.resources.of(Mapping)[0], "nor does the order of files change"
+    assert state.resources.of(Mapping)[1].spec.prefix == "/changed/"
+    assert sorted(codes(state)) == ["object-duplicate", "path-missing"]
+    (missing,) = [found for found in state.diagnostics if found.code == "path-missing"]
+    assert missing.severity == "error"
+    assert "last good objects stay in use" in missing.message
+    assert "put it back" in missing.hint
+    folder.mkdir()
+    (folder / "a.yaml").write_text(mapping("b"))
+    state = source.load()
+    assert (names(state), codes(state)) == (["a", "b", "z"], [])
+
+
+def test_a_folder_that_cannot_be_listed_keeps_its_last_good_objects(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "a.yaml").write_text(mapping("a"))
+    source = DirectorySource([tmp_path])
+    source.load()
+    listdir = os.listdir
+
+    def refuse(path: str) -> list[str]:
+        if path.endswith("sub"):
+            raise PermissionError(13, "Permission denied")
+        return listdir(path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "listdir", refuse)
+        state = source.load()
+        assert (names(state), codes(state)) == (["a"], ["file-unreadable"])
+        assert "permission denied; its last good objects stay in use" in state.diagnostics[0].message
+    assert codes(source.load()) == []
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        pytest.param({}, ["nothing-found"], id="empty"),
+        pytest.param({"readme.txt": "hello"}, ["nothing-found"], id="no manifest"),
+        pytest.param({"a.yaml": "# nothing yet\n"}, ["nothing-found"], id="comments"),
+        pytest.param(
+            {"a.yaml": "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: a}\n"},
+            ["kind-ignored", "nothing-found"],
+            id="other kinds",
+        ),
+        pytest.param({"a.yaml": "x: ["}, ["file-invalid"], id="an error says why"),
+        pytest.param({"a.yaml": mapping("a", "5")}, ["field-type"], id="a refused object"),
+        pytest.param({"a.yaml": mapping("a")}, [], id="an object"),
+    ],
+)
+def test_a_path_without_objects_is_an_error(tmp_path: Path, files: dict[str, str], expected: list[str]) -> None:
+    (tmp_path / "m").mkdir()
+    for name, text in files.items():
+        (tmp_path / "m" / name).write_text(text)
+    other = tmp_path / "other.yaml"
+    other.write_text(mapping("other"))
+    state = DirectorySource([tmp_path / "m", other]).load()
+    assert sorted(codes(state)) == expected
+    for found in state.diagnostics:
+        assert found.code != "nothing-found" or found.severity == "error"
+
+
+def test_refused_objects_are_counted(tmp_path: Path) -> None:
+    file = tmp_path / "a.yaml"
+    file.write_text(mapping("a", "5") + mapping("b"))
+    source = DirectorySource([tmp_path])
+    assert (len(source.load().resources), source.load().refused) == (1, 1)
+    file.write_text(mapping("a") + mapping("b"))
+    assert (len(source.load().resources), source.load().refused) == (2, 0)
+    file.write_text(mapping("a", "5") + mapping("b"))
+    state = source.load()
+    assert (len(state.resources), state.refused) == (2, 0), "its last good version is in use"
+    file.unlink()
+    assert source.load().refused == 0
 
 
 def test_of_two_declarations_the_first_by_path_stays(tmp_path: Path) -> None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 import pytest
 
 from gateway.resources import Mapping
-from gateway.sources import DirectorySource, SourceState
+from gateway.sources import DirectorySource, SourceState, directory
+from gateway.sources.loader import Loader
 from gateway.sources.watcher import RESCAN_S, WatchPlan
 
 if TYPE_CHECKING:
@@ -29,6 +31,10 @@ def mapping(name: str, prefix: str = "/") -> str:
 
 def routes(state: SourceState) -> dict[str, str]:
     return {item.name: item.spec.prefix for item in state.resources.of(Mapping)}
+
+
+def codes(state: SourceState) -> list[str]:
+    return [found.code for found in state.diagnostics]
 
 
 async def until(states: AsyncGenerator[SourceState, None], expected: Callable[[SourceState], bool]) -> SourceState:
@@ -62,6 +68,19 @@ async def test_a_change_is_seen_by_an_event_not_by_the_rescan(tmp_path: Path) ->
         (tmp_path / "a.yaml").write_text(mapping("a", "/new/"))
         await until(states, lambda state: routes(state) == {"a": "/new/"})
         assert asyncio.get_running_loop().time() - started < RESCAN_S / 2
+
+
+def count_looks(monkeypatch: pytest.MonkeyPatch) -> list[Loader]:
+    """One entry for each time that somebody looked at the files."""
+    looks: list[Loader] = []
+    scan = Loader.scan
+
+    def counted(loader: Loader) -> SourceState:
+        looks.append(loader)
+        return scan(loader)
+
+    monkeypatch.setattr(Loader, "scan", counted)
+    return looks
 
 
 def swap(folder: Path, version: str, content: str) -> None:
@@ -107,7 +126,8 @@ async def test_a_replaced_file_is_followed(tmp_path: Path) -> None:
         os.replace(tmp_path / "new", file)
         await until(states, lambda state: routes(state) == {"a": "/2/"})
         file.unlink()
-        await until(states, lambda state: routes(state) == {})
+        state = await until(states, lambda state: codes(state) == ["path-missing"])
+        assert routes(state) == {"a": "/2/"}
         file.write_text(mapping("a", "/3/"))
         await until(states, lambda state: routes(state) == {"a": "/3/"})
 
@@ -119,6 +139,115 @@ async def test_a_folder_that_comes_later_is_followed(tmp_path: Path) -> None:
         folder.mkdir(parents=True)
         (folder / "a.yaml").write_text(mapping("a"))
         await until(states, lambda state: routes(state) == {"a": "/"})
+
+
+@pytest.mark.parametrize("how", ["removed", "moved"])
+async def test_a_folder_that_goes_away_keeps_its_objects_until_it_is_back(tmp_path: Path, how: str) -> None:
+    folder = tmp_path / "m"
+    folder.mkdir()
+    for name in "abc":
+        (folder / f"{name}.yaml").write_text(mapping(name))
+
+    def back(state: SourceState) -> bool:
+        return len(routes(state)) == 1 and not state.diagnostics
+
+    async with aclosing(DirectorySource([folder]).watch()) as states:
+        before = routes(await until(states, lambda state: len(routes(state)) == 3))
+        for version in ("/1/", "/2/"):
+            if how == "removed":
+                shutil.rmtree(folder)
+            else:
+                os.rename(folder, tmp_path / f"old{version[1]}")
+            state = await until(states, lambda state: codes(state) == ["path-missing"])
+            assert routes(state) == before
+            folder.mkdir()
+            (folder / "a.yaml").write_text(mapping("a", version))
+            before = routes(await until(states, back))
+            assert before == {"a": version}
+        started = asyncio.get_running_loop().time()
+        (folder / "a.yaml").write_text(mapping("a", "/3/"))
+        await until(states, lambda state: routes(state) == {"a": "/3/"})
+        assert asyncio.get_running_loop().time() - started < RESCAN_S / 2, "the new folder is watched"
+
+
+async def test_a_folder_that_is_being_emptied_is_not_believed_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "m"
+    folder.mkdir()
+    for name in "abcdef":
+        (folder / f"{name}.yaml").write_text(mapping(name))
+    monkeypatch.setattr(directory, "SETTLE_S", 0.2)
+    async with aclosing(DirectorySource([folder]).watch()) as states:
+        await until(states, lambda state: len(routes(state)) == 6)
+
+        async def remove() -> None:
+            for name in "abcdef":
+                (folder / f"{name}.yaml").unlink()
+                await asyncio.sleep(0.05)
+            folder.rmdir()
+
+        removal = asyncio.create_task(remove())
+        state = await until(states, lambda state: bool(state.diagnostics))
+        await removal
+        assert len(routes(state)) == 6
+
+
+async def test_a_missing_path_makes_no_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = count_looks(monkeypatch)
+    async with aclosing(DirectorySource([tmp_path / "m"]).watch()) as states:
+        await until(states, lambda state: codes(state) == ["path-missing"])
+        following = asyncio.ensure_future(anext(states))
+        await asyncio.sleep(0.2)
+        before = len(looks)
+        for number in range(20):
+            (tmp_path / "log").write_text(f"{number}")
+            (tmp_path / f"other{number}.yaml").write_text("x")
+            await asyncio.sleep(0.02)
+        assert len(looks) <= before + 1
+        (tmp_path / "m").mkdir()
+        (tmp_path / "m" / "a.yaml").write_text(mapping("a"))
+        assert routes(await following) == {"a": "/"}
+
+
+@pytest.mark.parametrize("given", ["a file", "a link", "a folder"])
+async def test_changes_beside_manifests_make_no_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str
+) -> None:
+    real = tmp_path / "real"
+    real.mkdir()
+    (real / "a.yaml").write_text(mapping("a"))
+    (real / "log").write_text("")
+    (tmp_path / "link.yaml").symlink_to("real/a.yaml")
+    path = {"a file": real / "a.yaml", "a link": tmp_path / "link.yaml", "a folder": real}[given]
+    looks = count_looks(monkeypatch)
+    async with aclosing(DirectorySource([path]).watch()) as states:
+        await until(states, lambda state: routes(state) == {"a": "/"})
+        following = asyncio.ensure_future(anext(states))
+        await asyncio.sleep(0.2)
+        before = len(looks)
+        for number in range(20):
+            (real / "log").write_text(f"{number}")
+            if given != "a folder":
+                (real / "other.yaml").write_text(f"{number}")
+            await asyncio.sleep(0.02)
+        assert len(looks) <= before + 1
+        (real / "a.yaml").write_text(mapping("a", "/new/"))
+        assert routes(await following) == {"a": "/new/"}
+
+
+async def test_a_swapped_link_on_the_way_is_followed(tmp_path: Path) -> None:
+    for version in ("1", "2"):
+        (tmp_path / version / "m").mkdir(parents=True)
+        (tmp_path / version / "m" / "a.yaml").write_text(mapping("a", f"/{version}/"))
+    (tmp_path / "current").symlink_to("1")
+    async with aclosing(DirectorySource([tmp_path / "current" / "m"]).watch()) as states:
+        await until(states, lambda state: routes(state) == {"a": "/1/"})
+        started = asyncio.get_running_loop().time()
+        (tmp_path / "next").symlink_to("2")
+        os.replace(tmp_path / "next", tmp_path / "current")
+        await until(states, lambda state: routes(state) == {"a": "/2/"})
+        assert asyncio.get_running_loop().time() - started < RESCAN_S / 2
 
 
 async def test_a_partial_write_keeps_the_last_good_objects(tmp_path: Path) -> None:

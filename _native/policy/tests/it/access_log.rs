@@ -26,7 +26,7 @@ fn the_default_json() {
     assert_eq!(
         line(&AccessLog::default(), &record(&headers)),
         "{\"start_time\":\"2024-02-29T12:00:00.123Z\",\"method\":\"GET\",\"path\":\"/api/x?q=1\",\"host\":\"example.com\",\
-         \"protocol\":\"HTTP/1.1\",\"response_code\":200,\"response_flags\":null,\"bytes_received\":0,\"bytes_sent\":512,\
+         \"protocol\":\"HTTP/1.1\",\"response_code\":200,\"response_flags\":\"-\",\"bytes_received\":0,\"bytes_sent\":512,\
          \"duration_ms\":4,\"upstream_host\":\"10.1.2.3:8080\",\"upstream_cluster\":\"quote\",\"route\":\"quote-route\",\
          \"client\":\"203.0.113.9\",\"request_id\":\"6f1c5bb0-0000-4000-8000-000000000001\",\"user_agent\":\"curl/8\",\
          \"config_version\":12}"

@@ -80,6 +80,24 @@ fn patterns() {
 }
 
 #[test]
+fn messages_name_the_culprit() {
+    for (pattern, substitution, words) in [
+        (r"/a/(\d+)", r"/b?id=\1", r#""/b?id=\1" cannot be part of a path: a '?' starts a query"#),
+        ("/a", "/b c", "write %20"),
+        ("/a", "/b#c", "a '#' starts a fragment"),
+        ("/a", r"/\1", r#""/\1" names group \1, but the pattern has no group"#),
+        ("/(a)(b)", r"/\3", "names group \\3, but the pattern has 2 groups"),
+        ("/a", r"/\x", "backslash without a group number"),
+        ("/a", "/b\\", "backslash without a group number"),
+    ] {
+        let message = PathRewrite::regex(pattern, substitution).unwrap_err().to_string();
+        assert!(message.contains(words), "{message}");
+        assert!(!message.contains("pattern cannot be used"), "{message}");
+    }
+    assert!(PathRewrite::prefix("/a?b").unwrap_err().to_string().contains("a '?' starts a query"));
+}
+
+#[test]
 fn whole_paths() {
     assert_eq!(apply(&PathRewrite::full("/new").unwrap(), "/old/x", 4).as_deref(), Ok("/new"));
     for bad in ["", "new", "//new", "/a/../b", "/a b", "/a?b", "/a#b", "/a\r\nb", "/a\\b", "/%zz", "/ä"] {
