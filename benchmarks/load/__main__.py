@@ -34,6 +34,7 @@ GROUPS = {
     for group in (
         http1.SMALL,
         http1.TLS,
+        http1.POST,
         http1.ROUTES_GROUP,
         changes.GROUP,
     )

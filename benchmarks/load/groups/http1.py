@@ -13,7 +13,8 @@ from benchmarks.load.site import Site, routes
 if TYPE_CHECKING:
     from benchmarks.load.run import Run
 
-ROUTES = ((10, 1), (10_000, 100))
+KIBIBYTE = 1024
+ROUTES = ((10, 1), (1_000, 10), (10_000, 100))
 """Routes, and the hosts that they are spread over."""
 SMALL_BAR = 1.0
 """A small GET over plain HTTP/1.1 may cost no more than with the better of nginx and HAProxy."""
@@ -32,6 +33,11 @@ def small(run: Run) -> None:
 def tls(run: Run) -> None:
     site = Site("tls", API, run.backend.port, run.certificate)
     run.measure({site: [Scenario("TLS 1.3, small, 64 connections", Wrk(64, "/api/hello"))]})
+
+
+def post(run: Run) -> None:
+    script = script_for_upload(16 * KIBIBYTE, run.folder / "post.lua")
+    run.measure({plain(run, "post"): [Scenario("POST 16 KiB, 64 connections", Wrk(64, "/api/upload", script))]})
 
 
 def many_routes(run: Run) -> None:
@@ -55,10 +61,16 @@ TLS = Group(
     "HTTP/1.1 over TLS 1.3 by `wrk`: GET with an answer of 128 bytes on 64 connections that stay open; ECDSA P-256.",
     tls,
 )
+POST = Group(
+    "post",
+    "Plain HTTP/1.1 by `wrk`: POST of 16 KiB with `Content-Length` on 64 connections. The backend answers 128 "
+    "bytes after it has read the body.",
+    post,
+)
 ROUTES_GROUP = Group(
     "routes",
     "Plain HTTP/1.1 by `wrk`: GET with an answer of 128 bytes on 64 connections, 10,000 different URLs in turn "
-    "without locality, whether 10 routes on 1 host, or 10,000 on 100 serve them. Both sites are "
+    "without locality, whether 10 routes on 1 host, 1,000 on 10 or 10,000 on 100 serve them. All three sites are "
     "up at once.",
     many_routes,
 )
