@@ -18,7 +18,7 @@ from benchmarks.load.gateways.envoy import Envoy
 from benchmarks.load.gateways.haproxy import Haproxy
 from benchmarks.load.gateways.nginx import Nginx
 from benchmarks.load.gateways.sluice import Sluice
-from benchmarks.load.groups import changes, http1, http2
+from benchmarks.load.groups import changes, handshakes, http1, http2, websocket
 from benchmarks.load.plan import Plan
 from benchmarks.load.process import MissingError
 from benchmarks.load.report import page
@@ -36,6 +36,8 @@ GROUPS = {
         http1.TLS,
         http1.POST,
         http2.GROUP,
+        handshakes.GROUP,
+        websocket.GROUP,
         http1.ROUTES_GROUP,
         changes.GROUP,
     )

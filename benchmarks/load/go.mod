@@ -1,0 +1,4 @@
+// Backends and load generators of the load benchmark.
+module sluice.example/bench
+
+go 1.25
