@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.load import machine
+from benchmarks.load.clients import golang
 from benchmarks.load.gateways.envoy import Envoy
 from benchmarks.load.gateways.haproxy import Haproxy
 from benchmarks.load.gateways.nginx import Nginx
 from benchmarks.load.gateways.sluice import Sluice
-from benchmarks.load.groups import changes, handshakes, http1, http2, websocket
+from benchmarks.load.groups import changes, grpc, handshakes, http1, http2, websocket
 from benchmarks.load.plan import Plan
 from benchmarks.load.process import MissingError
 from benchmarks.load.report import page
@@ -37,6 +38,7 @@ GROUPS = {
         http1.POST,
         http2.GROUP,
         handshakes.GROUP,
+        grpc.GROUP,
         websocket.GROUP,
         http1.ROUTES_GROUP,
         changes.GROUP,
@@ -72,6 +74,7 @@ def generators() -> dict[str, str]:
         "wrk": machine.output("wrk", "-v").removeprefix("wrk ").partition(" ")[0],
         "h2load": machine.output("h2load", "--version").removeprefix("h2load "),
         "go": machine.output("go", "version").removeprefix("go version "),
+        "ghz": golang.ghz_version(),
     }
 
 
