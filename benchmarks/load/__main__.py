@@ -19,7 +19,7 @@ from benchmarks.load.gateways.envoy import Envoy
 from benchmarks.load.gateways.haproxy import Haproxy
 from benchmarks.load.gateways.nginx import Nginx
 from benchmarks.load.gateways.sluice import Sluice
-from benchmarks.load.groups import changes, grpc, handshakes, http1, http2, websocket
+from benchmarks.load.groups import changes, grpc, handshakes, http1, http2, idle, websocket
 from benchmarks.load.plan import Plan
 from benchmarks.load.process import MissingError
 from benchmarks.load.report import page
@@ -41,6 +41,7 @@ GROUPS = {
         grpc.GROUP,
         websocket.GROUP,
         http1.ROUTES_GROUP,
+        idle.GROUP,
         changes.GROUP,
     )
 }
@@ -55,6 +56,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=8.0, help="length of a measured point")
     parser.add_argument("--attempts", type=int, default=3, help="how often a disturbed point is measured")
     parser.add_argument("--changes", type=int, default=20, help="route changes in each state")
+    parser.add_argument("--idle-connections", type=int, default=2000, help="of the memory of one")
     parser.add_argument("--proxy-core", type=int, default=0)
     parser.add_argument("--load-core", type=int, default=1)
     parser.add_argument("--name", default=f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d}-load", help="of the results")
@@ -130,6 +132,7 @@ def main() -> None:
         load_core=wanted.load_core,
         changes=wanted.changes,
         attempts=wanted.attempts,
+        idle_connections=wanted.idle_connections,
     )
     facts = facts_of(kinds)
     outcome = measure(plan)

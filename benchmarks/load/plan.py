@@ -25,6 +25,7 @@ class Plan:
     changes: int = 20
     attempts: int = 3
     """How often a disturbed point is measured; the least disturbed measurement counts."""
+    idle_connections: int = 2000
 
 
 @dataclass(frozen=True)
@@ -58,11 +59,25 @@ class Sample:
     peer_bar: float
 
 
+@dataclass(frozen=True)
+class Idle:
+    """What one idle connection costs in one round, in bytes of the whole tree of processes."""
+
+    proxy: str
+    site: str
+    connections: int
+    rss: int
+    pss: int
+    closed: int
+    """Connections that the gateway had closed before the second look."""
+
+
 @dataclass
 class Outcome:
     methods: dict[str, str] = field(default_factory=dict)
     """What each group that ran does, in words."""
     samples: list[Sample] = field(default_factory=list)
+    idle: list[Idle] = field(default_factory=list)
     memory: dict[str, dict[str, list[dict[str, object]]]] = field(default_factory=dict)
     start_seconds: dict[str, dict[str, float]] = field(default_factory=dict)
     changes: dict[str, dict[str, object]] = field(default_factory=dict)

@@ -40,6 +40,7 @@ def write(folder: Path, stem: str, facts: dict[str, object], plan: Plan, outcome
         "rounds": plan.rounds,
         "seconds": plan.seconds,
         "attempts": plan.attempts,
+        "idle_connections": plan.idle_connections,
         "proxies": [proxy.name for proxy in plan.proxies],
     }
     document = {"facts": facts, "plan": settings, **asdict(outcome)}
@@ -63,6 +64,8 @@ def markdown(facts: dict[str, object], plan: Plan, outcome: Outcome) -> str:
         samples = [sample for sample in outcome.samples if sample.group == group]
         if samples:
             parts.append(tables.cpu_table(samples, [proxy.name for proxy in plan.proxies]))
+        if group == "idle" and outcome.idle:
+            parts.append(tables.idle_table(outcome.idle))
         if group == "changes" and outcome.changes:
             parts.append(tables.change_table(outcome))
     if outcome.samples:

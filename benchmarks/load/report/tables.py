@@ -10,7 +10,7 @@ from benchmarks.load.machine import MEBIBYTE
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from benchmarks.load.plan import Outcome, Sample
+    from benchmarks.load.plan import Idle, Outcome, Sample
 
 
 def grouped(samples: Iterable[Sample]) -> dict[str, dict[str, list[Sample]]]:
@@ -84,6 +84,18 @@ def rate_table(samples: list[Sample]) -> str:
 def middle(values: list[float | None]) -> str:
     known = [value for value in values if value is not None]
     return f"{statistics.median(known):.2f}" if known else "–"
+
+
+def idle_table(looks: list[Idle]) -> str:
+    text = "Bytes per idle connection (lowest–highest round):\n\n"
+    text += head("site", "gateway", "connections", "RSS", "PSS", "closed meanwhile")
+    for site, name in dict.fromkeys((look.site, look.proxy) for look in looks):
+        rounds = [look for look in looks if (look.site, look.proxy) == (site, name)]
+        rss, pss = (
+            [float(value) for value in column] for column in zip(*((r.rss, r.pss) for r in rounds), strict=True)
+        )
+        text += row(site, name, rounds[0].connections, spread(rss, 0), spread(pss, 0), sum(r.closed for r in rounds))
+    return text
 
 
 def start_table(outcome: Outcome) -> str:
