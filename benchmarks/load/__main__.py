@@ -19,7 +19,7 @@ from benchmarks.load.gateways.envoy import Envoy
 from benchmarks.load.gateways.haproxy import Haproxy
 from benchmarks.load.gateways.nginx import Nginx
 from benchmarks.load.gateways.sluice import Sluice
-from benchmarks.load.groups import changes, grpc, handshakes, http1, http2, idle, websocket
+from benchmarks.load.groups import changes, grpc, handshakes, http1, http2, idle, reload, websocket
 from benchmarks.load.plan import Plan
 from benchmarks.load.process import MissingError
 from benchmarks.load.report import page
@@ -42,6 +42,7 @@ GROUPS = {
         websocket.GROUP,
         http1.ROUTES_GROUP,
         idle.GROUP,
+        reload.GROUP,
         changes.GROUP,
     )
 }
