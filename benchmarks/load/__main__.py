@@ -18,7 +18,7 @@ from benchmarks.load.clients import golang
 from benchmarks.load.gateways.envoy import Envoy
 from benchmarks.load.gateways.haproxy import Haproxy
 from benchmarks.load.gateways.nginx import Nginx
-from benchmarks.load.gateways.sluice import Sluice
+from benchmarks.load.gateways.sluice import Sluice, other_checkout
 from benchmarks.load.groups import changes, grpc, handshakes, http1, http2, idle, reload, websocket
 from benchmarks.load.plan import Plan
 from benchmarks.load.process import MissingError
@@ -58,6 +58,12 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--attempts", type=int, default=3, help="how often a disturbed point is measured")
     parser.add_argument("--changes", type=int, default=20, help="route changes in each state")
     parser.add_argument("--idle-connections", type=int, default=2000, help="of the memory of one")
+    parser.add_argument(
+        "--previous",
+        type=Path,
+        metavar="PATH",
+        help="another checkout with a release build in its .venv, measured beside",
+    )
     parser.add_argument("--proxy-core", type=int, default=0)
     parser.add_argument("--load-core", type=int, default=1)
     parser.add_argument("--name", default=f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d}-load", help="of the results")
@@ -66,6 +72,12 @@ def arguments() -> argparse.Namespace:
 
 def gateways(wanted: argparse.Namespace) -> list[type[Proxy]]:
     kinds = [PROXIES[name] for name in wanted.proxies]
+    if wanted.previous:
+        previous = other_checkout(wanted.previous)
+        if not previous.python.exists():
+            sys.exit(f"{previous.python} does not exist: run `make build` there first")
+        # Behind Sluice, so that the tables show the two side by side.
+        kinds.insert(kinds.index(Sluice) + 1 if Sluice in kinds else 0, previous)
     for kind in [kind for kind in kinds if not kind.version()]:
         print(f"{kind.name} is not installed and left out", file=sys.stderr)
         kinds.remove(kind)

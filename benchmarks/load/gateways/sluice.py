@@ -1,4 +1,4 @@
-"""Sluice itself: a folder of manifests and one worker."""
+"""Sluice itself, and another checkout of it: a folder of manifests and one worker."""
 
 from __future__ import annotations
 
@@ -110,6 +110,21 @@ class Sluice(Proxy):
         fresh = self.folder / "fresh.yaml"
         write(fresh, [self.host(route.host), *map(self.mapping, routes)])
         fresh.replace(file)
+
+
+def other_checkout(path: Path) -> type[Sluice]:
+    """Another checkout, with a release build in its ``.venv``, as a gateway of its own."""
+
+    class Previous(Sluice):
+        name = "sluice-previous"
+        checkout = path.resolve()
+        python = path.resolve() / ".venv" / "bin" / "python"
+
+        @classmethod
+        def version(cls) -> str:
+            return f"sluice of commit {cls.commit()}"
+
+    return Previous
 
 
 def resource(kind: str, name: str, spec: dict[str, Any]) -> dict[str, Any]:
