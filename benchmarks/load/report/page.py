@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from benchmarks.load.plan import FOREIGN_LIMIT, WARM_UP
-from benchmarks.load.report import tables
+from benchmarks.load.report import bars, tables
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,7 +43,8 @@ def write(folder: Path, stem: str, facts: dict[str, object], plan: Plan, outcome
         "idle_connections": plan.idle_connections,
         "proxies": [proxy.name for proxy in plan.proxies],
     }
-    document = {"facts": facts, "plan": settings, **asdict(outcome)}
+    judged = [asdict(bar) for bar in bars.judge(outcome)]
+    document = {"facts": facts, "plan": settings, **asdict(outcome), "bars": judged}
     (folder / f"{stem}.json").write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n")
     page = folder / f"{stem}.md"
     page.write_text(markdown(facts, plan, outcome))
@@ -77,6 +78,7 @@ def markdown(facts: dict[str, object], plan: Plan, outcome: Outcome) -> str:
     for title, reasons in (("Left out", outcome.left_out), ("Failed", outcome.failures)):
         if reasons:
             parts.append(f"## {title}\n\n" + "".join(f"- {reason}\n" for reason in reasons))
+    parts.append(bars.table(bars.judge(outcome)))
     return "\n".join(parts)
 
 
