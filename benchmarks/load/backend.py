@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from benchmarks.load.machine import MEBIBYTE
 from benchmarks.load.process import Program, free_port
 
 if TYPE_CHECKING:
@@ -11,7 +12,6 @@ if TYPE_CHECKING:
 
 SMALL = "x" * 128
 NEW = "new"
-MEBIBYTE = 1024 * 1024
 
 CONFIGURATION = """
 worker_processes 1;

@@ -11,6 +11,7 @@ from pathlib import Path
 
 TICKS = os.sysconf("SC_CLK_TCK")
 PROC = Path("/proc")
+MEBIBYTE = 1024 * 1024
 
 
 def read(path: Path) -> str:
@@ -74,18 +75,36 @@ class Memory:
     pss_mib: float
 
 
+@dataclass(frozen=True)
+class Resident:
+    """Bytes of a whole tree of processes."""
+
+    rss: int
+    pss: int
+
+
+def resident(pids: list[int]) -> Resident:
+    known = [rollup(pid) for pid in pids]
+    return Resident(sum(values.get("Rss", 0) for values in known), sum(values.get("Pss", 0) for values in known))
+
+
+def rollup(pid: int) -> dict[str, int]:
+    """RSS and PSS of one process in bytes."""
+    values = {}
+    for line in read(PROC / str(pid) / "smaps_rollup").splitlines():
+        key, _, rest = line.partition(":")
+        if key in {"Rss", "Pss"}:
+            values[key] = 1024 * int(rest.split()[0])
+    return values
+
+
 def memory_of(pids: list[int]) -> list[Memory]:
     """One entry per process, the root first. PSS shares out pages that several processes map."""
     entries = []
     for pid in pids:
-        values = {}
-        for line in read(PROC / str(pid) / "smaps_rollup").splitlines():
-            key, _, rest = line.partition(":")
-            if key in {"Rss", "Pss"}:
-                values[key] = int(rest.split()[0]) / 1024
-        if values:
+        if values := rollup(pid):
             title = " ".join(read(PROC / str(pid) / "cmdline").replace("\0", " ").split())
-            entries.append(Memory(short(title), round(values["Rss"], 1), round(values["Pss"], 1)))
+            entries.append(Memory(short(title), round(values["Rss"] / MEBIBYTE, 1), round(values["Pss"] / MEBIBYTE, 1)))
     return entries
 
 

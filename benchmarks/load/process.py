@@ -4,30 +4,49 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import itertools
 import os
+import shutil
 import socket
 import ssl
 import subprocess
 import time
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, ClassVar
 
 from benchmarks.load import machine
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from benchmarks.load.site import Site
+
+TIMEOUT_SECONDS = 3
+"""Of connecting, reading and writing, for every gateway that is told."""
+
+# Below the ports that the kernel gives to connections, so that none of a run's many can sit on a gateway's port.
+_PORTS = itertools.count(20000 + os.getpid() % 8000)
 
 
 class StartError(RuntimeError):
     """A program that ended or never answered; the text carries the end of its log."""
 
 
+class MissingError(RuntimeError):
+    """A tool that is neither there nor could be built; a group that needs it is left out."""
+
+
+def require(tool: str) -> None:
+    if shutil.which(tool) is None:
+        raise MissingError(f"{tool} is not installed")
+
+
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    for port in _PORTS:
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("ports do not end")
 
 
 def get(port: int, path: str, host: str, tls: bool = False) -> tuple[int, bytes]:
@@ -62,13 +81,25 @@ class Program:
     def pids(self) -> list[int]:
         return machine.tree(self._process.pid)
 
-    def wait_for(self, port: int, path: str, host: str, tls: bool = False, timeout: float = 120.0) -> float:
+    def wait_for(self, port: int, path: str, host: str, tls: bool = False) -> float:
         """Seconds from the start until a request is answered with 200."""
+        return self.wait_until(lambda: get(port, path, host, tls)[0] == 200)
+
+    def wait_for_port(self, port: int) -> float:
+        """Seconds from the start until connections are taken, for those that do not speak HTTP/1.1."""
+
+        def connects() -> bool:
+            socket.create_connection(("127.0.0.1", port), timeout=5).close()
+            return True
+
+        return self.wait_until(connects)
+
+    def wait_until(self, holds: Callable[[], bool], timeout: float = 120.0) -> float:
         while time.monotonic() < self.started + timeout:
             if self._process.poll() is not None:
                 raise StartError(f"ended with {self._process.returncode}: {self.tail()}")
             with contextlib.suppress(OSError, http.client.HTTPException):
-                if get(port, path, host, tls)[0] == 200:
+                if holds():
                     return time.monotonic() - self.started
             time.sleep(0.01)
         raise StartError(f"no answer within {timeout:.0f} s: {self.tail()}")
@@ -89,7 +120,7 @@ class Program:
 class Proxy:
     """A gateway under test: knows how to write its configuration for a site and how it is started."""
 
-    name = ""
+    name: ClassVar[str] = ""
 
     def __init__(self, site: Site, folder: Path, core: int) -> None:
         self.site = site
@@ -112,7 +143,9 @@ class Proxy:
         return {}
 
     def ready(self) -> float:
-        """Seconds from the start to the first answer on the last route."""
+        """Seconds from the start to the first answer on the last route (or connection, on an HTTP/2 port)."""
+        if self.site.prior_knowledge:
+            return self.program.wait_for_port(self.port)
         last = self.site.routes[-1]
         return self.program.wait_for(self.port, last.prefix, last.host, self.site.tls)
 

@@ -4,167 +4,116 @@ from __future__ import annotations
 
 import contextlib
 import sys
-import tempfile
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
+import time
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from benchmarks.load import changes, machine, wrk
-from benchmarks.load.backend import MEBIBYTE, Backend
-from benchmarks.load.process import Proxy, StartError
-from benchmarks.load.site import HOST, Route, Site, make_certificate, routes
-from benchmarks.load.sluice import Sluice
+from benchmarks.load import machine
+from benchmarks.load.backend import Backend
+from benchmarks.load.clients import UnsupportedError
+from benchmarks.load.plan import FOREIGN_LIMIT, WARM_UP, Outcome, Plan, Sample, Scenario
+from benchmarks.load.process import Program, Proxy, StartError, free_port
+from benchmarks.load.site import make_certificate
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
+    from pathlib import Path
 
-WARM_UP = 1.0
-FOREIGN_LIMIT = 0.05
-"""Part of a core that other programs may take while a point is measured; above it the point is measured again."""
-MANY_ROUTES, MANY_HOSTS, FEW_ROUTES = 10_000, 100, 10
+    from benchmarks.load.site import Site
 
-
-@dataclass(frozen=True)
-class Plan:
-    proxies: tuple[type[Proxy], ...]
-    rounds: int
-    seconds: float
-    groups: frozenset[str]
-    proxy_core: int = 0
-    load_core: int = 1
-    changes: int = 20
-    attempts: int = 3
-    """How often a disturbed point is measured; the least disturbed measurement counts."""
-
-
-@dataclass(frozen=True)
-class Scenario:
-    name: str
-    connections: int
-    path: str
-    script: Path | None = None
-    body_bytes: int = 0
-    """Bytes of body that each request moves, for the scenarios that count bytes."""
-
-
-@dataclass(frozen=True)
-class Sample:
-    """One point of one round."""
-
-    proxy: str
-    scenario: str
-    requests: int
-    errors: int
-    rate: float
-    cpu_us: float
-    system_share: float
-    cpu_share: float
-    """Part of the measured time in which the gateway was on its core: below 0.95 it was waiting for load."""
-    foreign_share: float
-    """Part of the measured time in which the gateway's core did other things."""
-    p50_ms: float
-    p99_ms: float
-
-
-@dataclass
-class Outcome:
-    samples: list[Sample] = field(default_factory=list)
-    memory: dict[str, dict[str, list[dict[str, object]]]] = field(default_factory=dict)
-    start_seconds: dict[str, dict[str, float]] = field(default_factory=dict)
-    changes: dict[str, dict[str, object]] = field(default_factory=dict)
-    failures: list[str] = field(default_factory=list)
+PATIENCE_SECONDS = 5.0
 
 
 class Run:
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, folder: Path) -> None:
         self.plan = plan
+        self.folder = folder
         self.outcome = Outcome()
-
-    def everything(self) -> Outcome:
-        with tempfile.TemporaryDirectory(prefix="sluice-bench-") as name:
-            self.folder = Path(name)
-            self.backend = Backend(self.folder / "backend", self.plan.load_core)
-            try:
-                groups: dict[str, Callable[[], None]] = {
-                    "small": self.small,
-                    "tls": self.tls,
-                    "routes": self.many_routes,
-                    "changes": self.changed_routes,
-                }
-                for group, measure in groups.items():
-                    if group in self.plan.groups:
-                        measure()
-            finally:
-                self.backend.program.stop()
-        return self.outcome
-
-    def small(self) -> None:
-        site = Site("plain", (Route(HOST, "/api/"),), self.backend.port)
-        upload = wrk.script_for_upload(MEBIBYTE, self.folder / "upload.lua")
-        scenarios = [Scenario(f"small, {count} connections", count, "/api/hello") for count in (16, 64, 256)]
-        scenarios.append(Scenario("1 MiB down, 16 connections", 16, "/api/large", body_bytes=MEBIBYTE))
-        scenarios.append(Scenario("1 MiB up, 16 connections", 16, "/api/upload", upload, body_bytes=MEBIBYTE))
-        self.measure(site, scenarios)
-
-    def tls(self) -> None:
-        site = Site("tls", (Route(HOST, "/api/"),), self.backend.port, make_certificate(self.folder))
-        self.measure(site, [Scenario("TLS 1.3, small, 64 connections", 64, "/api/hello")])
-
-    def many_routes(self) -> None:
-        for count, hosts in ((FEW_ROUTES, 1), (MANY_ROUTES, MANY_HOSTS)):
-            site = Site(f"routes-{count}", routes(count, hosts), self.backend.port)
-            script = wrk.script_for_routes(site.routes, MANY_ROUTES, self.folder / f"routes-{count}.lua")
-            self.measure(site, [Scenario(f"{count:,} routes, 64 connections", 64, "/", script)])
-
-    def changed_routes(self) -> None:
-        if Sluice not in self.plan.proxies:
-            return
-        site = Site("changes", routes(MANY_ROUTES, MANY_HOSTS), self.backend.port)
-        script = wrk.script_for_routes(site.routes[:-1], MANY_ROUTES - 1, self.folder / "changes.lua")
-        proxy = Sluice(site, self.folder, self.plan.proxy_core)
-        try:
-            proxy.ready()
-            for name, core in (("idle", None), ("under load", self.plan.load_core)):
-                measured = changes.measure(proxy, self.plan.changes, core, script)
-                self.outcome.changes[name] = measured.as_dict()
-                print(f"one changed route of {MANY_ROUTES:,}, {name}: {measured}", flush=True)
-        finally:
-            proxy.program.stop()
+        self.group = ""
+        self.certificate = make_certificate(folder)
+        self.backend = Backend(folder / "backend", plan.load_core)
 
     @contextlib.contextmanager
-    def serving(self, site: Site) -> Iterator[list[Proxy]]:
-        """Every gateway on the site. One that does not start is reported and left out."""
-        running: list[Proxy] = []
-        started = self.outcome.start_seconds.setdefault(site.name, {})
+    def backend_program(self, file: Path, environment: dict[str, str]) -> Iterator[int]:
+        """The port of another backend on the load generator's core."""
+        port = free_port()
+        command = [str(file), "-listen", f"127.0.0.1:{port}"]
+        program = Program(command, self.plan.load_core, self.folder / f"{file.name}.log", environment)
         try:
-            for kind in self.plan.proxies:
-                proxy = kind(site, self.folder, self.plan.proxy_core)
-                try:
-                    started[kind.name] = round(proxy.ready(), 3)
-                except StartError as error:
-                    self.outcome.failures.append(f"{kind.name}, {site.name}: {error}")
-                    print(f"{kind.name} left out of {site.name}: {error}", file=sys.stderr, flush=True)
-                    proxy.program.stop()
-                else:
-                    running.append(proxy)
+            program.wait_for_port(port)
+            yield port
+        finally:
+            program.stop()
+
+    @contextlib.contextmanager
+    def serving(self, sites: list[Site], kinds: tuple[type[Proxy], ...] | None = None) -> Iterator[list[Proxy]]:
+        """Every gateway on every site. One that does not start is reported and left out."""
+        running: list[Proxy] = []
+        try:
+            for site in sites:
+                started = self.outcome.start_seconds.setdefault(site.name, {})
+                for kind in self.plan.proxies if kinds is None else kinds:
+                    proxy = kind(site, self.folder, self.plan.proxy_core)
+                    try:
+                        started[kind.name] = round(proxy.ready(), 3)
+                    except StartError as error:
+                        self.fail(f"{kind.name}, {site.name}: {error}")
+                        proxy.program.stop()
+                    else:
+                        running.append(proxy)
             yield running
         finally:
             for proxy in running:
                 proxy.program.stop()
 
-    def measure(self, site: Site, scenarios: list[Scenario]) -> None:
-        with self.serving(site) as proxies:
+    def measure(self, sites: dict[Site, list[Scenario]], kinds: tuple[type[Proxy], ...] | None = None) -> None:
+        """All sites are up at once, so that their scenarios may be compared with each other too."""
+        with self.serving(list(sites), kinds) as proxies:
+            kept = [[proxy for proxy in proxies if proxy.site == site] for site in sites]
+            points = [
+                [(proxy, scenario) for proxy in those if self.admits(proxy, scenario)]
+                for those, scenarios in zip(kept, sites.values(), strict=True)
+                for scenario in scenarios
+            ]
             for number in range(self.plan.rounds):
-                for scenario in scenarios:
+                for row in points:
                     # Another order in each round, so that no gateway always follows the same neighbour.
-                    turn = number % max(1, len(proxies))
-                    for proxy in proxies[turn:] + proxies[:turn]:
-                        sample = self.undisturbed(proxy, scenario)
+                    turn = number % max(1, len(row))
+                    for proxy, scenario in row[turn:] + row[:turn]:
+                        try:
+                            sample = self.undisturbed(proxy, scenario)
+                        except UnsupportedError as error:
+                            self.fail(f"{proxy.name}, {scenario.name}, round {number + 1}: {error}")
+                            continue
                         self.outcome.samples.append(sample)
                         print(line(sample), flush=True)
-            memory = self.outcome.memory.setdefault(site.name, {})
             for proxy in proxies:
+                memory = self.outcome.memory.setdefault(proxy.site.name, {})
                 memory[proxy.name] = [asdict(entry) for entry in machine.memory_of(proxy.program.pids())]
+
+    def admits(self, proxy: Proxy, scenario: Scenario) -> bool:
+        """Whether the gateway can do the scenario at all; the reason why not goes into the result."""
+        reason, until = "", time.monotonic() + PATIENCE_SECONDS
+        while True:
+            try:
+                if scenario.load.run(proxy, WARM_UP, self.plan.load_core).requests:
+                    return True
+                reason = "nothing succeeded"
+            except UnsupportedError as error:
+                reason = str(error)
+            if time.monotonic() > until:
+                break
+            time.sleep(0.5)
+        self.leave_out(f"{proxy.name} from {self.group}, {scenario.name}: {reason}")
+        return False
+
+    def leave_out(self, what: str) -> None:
+        self.outcome.left_out.append(" ".join(what.split()))
+        print(f"left out: {what}", flush=True)
+
+    def fail(self, what: str) -> None:
+        self.outcome.failures.append(" ".join(what.split()))
+        print(f"failed: {what}", file=sys.stderr, flush=True)
 
     def undisturbed(self, proxy: Proxy, scenario: Scenario) -> Sample:
         best = self.sample(proxy, scenario)
@@ -175,13 +124,14 @@ class Run:
         return best
 
     def sample(self, proxy: Proxy, scenario: Scenario) -> Sample:
-        plan, url = self.plan, proxy.url(scenario.path)
-        wrk.run(url, HOST, scenario.connections, WARM_UP, plan.load_core, scenario.script)
+        plan = self.plan
+        scenario.load.run(proxy, WARM_UP, plan.load_core)
         pids = proxy.program.pids()
         busy, before = machine.core_busy(plan.proxy_core), machine.cpu_of(pids)
-        result = wrk.run(url, HOST, scenario.connections, plan.seconds, plan.load_core, scenario.script)
+        result = scenario.load.run(proxy, plan.seconds, plan.load_core)
         spent, busy = machine.cpu_of(pids) - before, machine.core_busy(plan.proxy_core) - busy
         return Sample(
+            group=self.group,
             proxy=proxy.name,
             scenario=scenario.name,
             requests=result.requests,
@@ -193,14 +143,14 @@ class Run:
             foreign_share=round(max(0.0, busy - spent.total) / result.seconds, 3),
             p50_ms=result.p50_ms,
             p99_ms=result.p99_ms,
+            detail=result.detail,
+            peer_bar=scenario.peer_bar,
         )
 
 
 def line(sample: Sample) -> str:
-    notes = f", {sample.errors} errors" if sample.errors else ""
+    notes = f"  p50 {sample.p50_ms} ms  p99 {sample.p99_ms} ms" if sample.p50_ms is not None else ""
+    notes += f", {sample.errors} errors" if sample.errors else ""
     if sample.foreign_share > FOREIGN_LIMIT:
         notes += f", {sample.foreign_share:.0%} of the core went elsewhere"
-    return (
-        f"{sample.scenario:32} {sample.proxy:8} {sample.cpu_us:9.2f} µs CPU/request {sample.rate:9,.0f}/s  "
-        f"p50 {sample.p50_ms} ms  p99 {sample.p99_ms} ms{notes}"
-    )
+    return f"{sample.scenario:36} {sample.proxy:15} {sample.cpu_us:9.2f} µs CPU each {sample.rate:9,.0f}/s{notes}"

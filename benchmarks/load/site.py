@@ -42,7 +42,13 @@ class Site:
     backend: int
     """Port of the backend on loopback."""
     certificate: Pair | None = None
-    """Set where the gateway terminates TLS; the same for every gateway of a run."""
+    """Set where the gateway terminates TLS; the same for every gateway of a run. HTTP/2 is then offered by ALPN."""
+    prior_knowledge: bool = False
+    """Clients speak HTTP/2 on the cleartext port."""
+    grpc: bool = False
+    """The backend speaks gRPC, HTTP/2 by prior knowledge, and paths are kept."""
+    websocket: bool = False
+    """Upgrades are allowed."""
 
     @property
     def tls(self) -> bool:

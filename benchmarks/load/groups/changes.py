@@ -11,15 +11,20 @@ import time
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from benchmarks.load import backend, machine, wrk
+from benchmarks.load import backend, machine
+from benchmarks.load.clients.wrk import Wrk, parse, script_for_routes
+from benchmarks.load.gateways.sluice import Sluice
+from benchmarks.load.groups import Group
+from benchmarks.load.site import Site, routes
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from benchmarks.load.run import Run
     from benchmarks.load.site import Route
-    from benchmarks.load.sluice import Sluice
 
 TIMEOUT = 30.0
+ROUTES, HOSTS = 10_000, 100
 
 
 @dataclass(frozen=True)
@@ -72,13 +77,28 @@ class Poller:
         return time.monotonic() - began
 
 
-def measure(proxy: Sluice, count: int, load_core: int | None = None, script: Path | None = None) -> Changes:
+def changed_routes(run: Run) -> None:
+    if Sluice not in run.plan.proxies:
+        return
+    site = Site("changes", routes(ROUTES, HOSTS), run.backend.port)
+    script = script_for_routes(site.routes[:-1], ROUTES - 1, run.folder / "changes.lua")
+    with run.serving([site], (Sluice,)) as proxies:
+        for proxy in proxies:
+            assert isinstance(proxy, Sluice)
+            for name, core in (("idle", None), ("under load", run.plan.load_core)):
+                measured = toggle(proxy, run.plan.changes, core, script)
+                run.outcome.changes[name] = measured.as_dict()
+                print(f"one changed route of {ROUTES:,}, {name}: {measured}", flush=True)
+
+
+def toggle(proxy: Sluice, count: int, load_core: int | None = None, script: Path | None = None) -> Changes:
     """Toggle one route ``count`` times; with ``load_core``, while a load generator keeps the worker busy."""
     route = proxy.site.routes[-1]
     poller = Poller(proxy.port, route)
     load = None
     if load_core is not None:
-        words = wrk.command(proxy.url("/"), route.host, 16, 3600, load_core, script)
+        words = Wrk(16, "/", script, route.host).command(proxy, 3600)
+        words = ["taskset", "--cpu-list", str(load_core), *words]
         load = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
         time.sleep(1)
     took = []
@@ -96,7 +116,7 @@ def measure(proxy: Sluice, count: int, load_core: int | None = None, script: Pat
             # wrk prints its summary when it is interrupted.
             load.send_signal(2)
             with contextlib.suppress(ValueError):
-                result = wrk.parse(load.communicate(timeout=30)[0])
+                result = parse(load.communicate(timeout=30)[0])
     milliseconds = sorted(1000 * seconds for seconds in took)
     return Changes(
         count=count,
@@ -109,3 +129,12 @@ def measure(proxy: Sluice, count: int, load_core: int | None = None, script: Pat
         load_requests=result.requests if result else 0,
         load_errors=result.errors if result else 0,
     )
+
+
+GROUP = Group(
+    "changes",
+    f"Sluice alone, {ROUTES:,} Mappings on {HOSTS} Hosts: the file of one Host ({ROUTES // HOSTS} Mappings) is "
+    "replaced, and one connection polls the route until an answer shows the change. Under load, 16 connections of "
+    "`wrk` ask all other routes at full speed meanwhile.",
+    changed_routes,
+)

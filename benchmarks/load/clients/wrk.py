@@ -1,44 +1,41 @@
-"""The load generator: ``wrk`` with one thread, pinned to its core."""
+"""``wrk`` with one thread: HTTP/1.1, plain and over TLS."""
 
 from __future__ import annotations
 
 import itertools
 import re
-import subprocess
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from benchmarks.load.clients import Result, call
+from benchmarks.load.site import HOST
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from benchmarks.load.process import Proxy
     from benchmarks.load.site import Route
 
 UNITS = {"us": 1e-3, "ms": 1.0, "s": 1e3, "m": 6e4}
 
 
 @dataclass(frozen=True)
-class Result:
-    requests: int
-    seconds: float
-    errors: int
-    """Failed connections, reads and writes, timeouts, and answers other than 2xx and 3xx."""
-    p50_ms: float
-    p99_ms: float
+class Wrk:
+    connections: int
+    path: str
+    script: Path | None = None
+    host: str = HOST
 
+    def run(self, proxy: Proxy, seconds: float, core: int) -> Result:
+        return parse(call(self.command(proxy, seconds), core, seconds))
 
-def command(url: str, host: str, connections: int, seconds: float, core: int, script: Path | None) -> list[str]:
-    words = ["taskset", "--cpu-list", str(core), "wrk", "--threads", "1", "--connections", str(connections)]
-    words += ["--duration", f"{seconds:g}s", "--timeout", "10s", "--latency", "--header", f"Host: {host}"]
-    if script:
-        words += ["--script", str(script)]
-    return [*words, url]
-
-
-def run(url: str, host: str, connections: int, seconds: float, core: int, script: Path | None = None) -> Result:
-    words = command(url, host, connections, seconds, core, script)
-    done = subprocess.run(words, capture_output=True, text=True, check=True, timeout=seconds + 60)
-    return parse(done.stdout)
+    def command(self, proxy: Proxy, seconds: float) -> list[str]:
+        words = ["wrk", "--threads", "1", "--connections", str(self.connections), "--duration", f"{seconds:g}s"]
+        words += ["--timeout", "10s", "--latency", "--header", f"Host: {self.host}"]
+        if self.script:
+            words += ["--script", str(self.script)]
+        return [*words, proxy.url(self.path)]
 
 
 def parse(text: str) -> Result:
