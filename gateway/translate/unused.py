@@ -13,7 +13,6 @@ if TYPE_CHECKING:
 
 WITHOUT_EFFECT: Final[Map[str, tuple[str, ...]]] = {
     # In the IR, for the data plane to act on.
-    "HTTP/2 to upstreams": ("Mapping.grpc", "Service.appProtocol"),
     "HTTP/2 of clients": ("Listener.http2MaxConcurrentStreams",),
     "HTTP/3": ("Listener.udp",),
     "TCP": ("Listener.tcp", "TCPMapping"),
