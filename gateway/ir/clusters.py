@@ -71,7 +71,7 @@ class Balancer:
 
 @dataclass(frozen=True, slots=True)
 class CircuitBreaker:
-    """Limits of one process towards a cluster, for requests of one priority (Emissary: ``circuit_breakers``).
+    """Limits towards a cluster for requests of one priority, over all processes (Emissary: ``circuit_breakers``).
 
     Defaults are Envoy's. What is above ``max_pending_requests`` or ``max_requests`` is answered 503 at once;
     ``max_retries`` counts retries in flight at the same time.

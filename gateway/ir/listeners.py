@@ -16,7 +16,7 @@ class TlsTermination:
     server_names: tuple[str, ...]
     certificate: str
     origin: Origin
-    alpn: tuple[str, ...] = ("http/1.1",)
+    alpn: tuple[str, ...] = ("h2", "http/1.1")
     min_version: Literal["1.2", "1.3"] = "1.2"
     max_version: Literal["1.2", "1.3"] = "1.3"
     cipher_suites: tuple[str, ...] = ()

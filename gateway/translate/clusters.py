@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING
 
 from gateway import ir
 from gateway.base.differences import same_objects
-from gateway.diagnostics import Collector, Origin
+from gateway.diagnostics import Collector
 from gateway.resources import EndpointSlice, Secret, Service, TLSContext
 from gateway.translate.certificates import secret_place
 from gateway.translate.discovery import DnsWish, discover, has_address
 from gateway.translate.services import service_key
 from gateway.translate.tlssettings import find_context
-from gateway.translate.unused import is_unused
 from gateway.translate.upstreamtls import upstream_tls
 
 if TYPE_CHECKING:
@@ -32,7 +31,6 @@ CONNECT_TIMEOUT_MS = 3_000
 IDLE_TIMEOUT_MS = 3_600_000
 HTTP2_PROTOCOLS = frozenset({"kubernetes.io/h2c", "kubernetes.io/grpc", "grpc"})
 """``appProtocol`` of Service ports that speak HTTP/2 by prior knowledge (KEP-3726; ``grpc`` is what meshes write)."""
-_NOWHERE = Origin()
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,15 +181,7 @@ class ClusterTable:
             dns=spec.dns,
             found=found,
         )
-        by_service = target.app_protocol in HTTP2_PROTOCOLS
-        http2 = spec.http2 or by_service
-        if by_service and not spec.http2 and is_unused("Service.appProtocol"):
-            found.notice(
-                "field-unused",
-                f"appProtocol {target.app_protocol} of Service {spec.host} is accepted and has no effect yet",
-                _NOWHERE,
-                "spec.service",
-            )
+        http2 = spec.http2 or target.app_protocol in HTTP2_PROTOCOLS
         failure = ""
         tls: ir.UpstreamTls | None = None
         certificate: ir.Certificate | None = None

@@ -7,13 +7,18 @@ from typing import TYPE_CHECKING, Literal
 from gateway.resources import TLSContext
 
 if TYPE_CHECKING:
+    from collections.abc import Set as AbstractSet
+
     from gateway.diagnostics import Collector, Origin
     from gateway.resources import ResourceSet
     from gateway.resources.hosts import TlsSettings
 
 Version = Literal["1.2", "1.3"]
-SPOKEN = frozenset({"http/1.1", "http/1.0"})
-"""ALPN names (RFC 7301) of what the data plane speaks."""
+HTTP1 = frozenset({"http/1.1", "http/1.0"})
+SPOKEN = HTTP1 | {"h2"}
+"""ALPN names (RFC 7301) of what the data plane speaks with clients."""
+OFFERED = ("h2", "http/1.1")
+"""What clients are offered where nothing is set."""
 
 
 def find_context(resources: ResourceSet, name: str, namespace: str) -> TLSContext | None:
@@ -46,19 +51,21 @@ def versions(settings: TlsSettings, origin: Origin, found: Collector, field: str
     return lowest, highest
 
 
-def alpn(settings: TlsSettings, origin: Origin, found: Collector, field: str) -> tuple[str, ...]:
-    """``h2, http/1.1`` as a tuple, without protocols that the data plane does not speak: offering one of them would
-    break the connections of every client that takes it. Empty when nothing is set or left."""
+def alpn(
+    settings: TlsSettings, origin: Origin, found: Collector, field: str, spoken: AbstractSet[str] = SPOKEN
+) -> tuple[str, ...]:
+    """``h2, http/1.1`` as a tuple, without protocols that are not ``spoken``: offering one of them would break the
+    connections of everybody who takes it. Empty when nothing is set or left."""
     wanted = [part.strip() for part in settings.alpn_protocols.split(",") if part.strip()]
-    unspoken = [name for name in wanted if name not in SPOKEN]
+    unspoken = [name for name in wanted if name not in spoken]
     if unspoken:
         found.notice(
             "alpn-unspoken",
-            f"{', '.join(unspoken)} is not spoken yet and not offered",
+            f"{', '.join(unspoken)} is not spoken here and not offered",
             origin,
             f"{field}.alpn_protocols",
         )
-    return tuple(name for name in wanted if name in SPOKEN)
+    return tuple(name for name in wanted if name in spoken)
 
 
 def _version(text: str | None, default: Version, origin: Origin, found: Collector, field: str) -> Version:

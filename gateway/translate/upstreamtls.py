@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from gateway import ir
 from gateway.diagnostics import Origin
 from gateway.translate.certificates import SecretError, ca_bundle
-from gateway.translate.tlssettings import alpn, versions
+from gateway.translate.tlssettings import HTTP1, alpn, versions
 
 if TYPE_CHECKING:
     from gateway.diagnostics import Collector
@@ -80,7 +80,7 @@ def upstream_tls(
             certificate=certificate.name if certificate is not None else None,
             min_version=lowest,
             max_version=highest,
-            alpn=offered or alpn(spec, _NOWHERE, found, "spec.tls"),
+            alpn=offered or alpn(spec, _NOWHERE, found, "spec.tls", HTTP1),
         ),
         certificate,
     )

@@ -119,7 +119,7 @@ fn certificates_by_name_share_one_configuration() {
     let tls = listener.tls.as_ref().unwrap();
     let single = tls.single().unwrap();
     assert!(Arc::ptr_eq(single, tls.server_config(Some("x.B.com"))));
-    assert_eq!(single.alpn_protocols, [b"http/1.1"]);
+    assert_eq!(single.alpn_protocols, [b"h2".to_vec(), b"http/1.1".to_vec()]);
     let client = client(&authority, None);
     assert_eq!(shake(&client, single, "a.com").unwrap(), der(&a));
     assert_eq!(shake(&client, single, "x.b.com").unwrap(), der(&b));

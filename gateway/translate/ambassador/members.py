@@ -232,7 +232,6 @@ def _report_unused(mapping: Mapping, found: Collector) -> None:
     spec = mapping.spec
     for name in _UNUSED:
         if getattr(spec, name) != _DEFAULTS[name]:
-            report = found.warning if name == "grpc" else found.notice
-            report("field-unused", "the field is accepted and has no effect yet", mapping.origin, f"spec.{name}")
+            found.notice("field-unused", "the field is accepted and has no effect yet", mapping.origin, f"spec.{name}")
     if spec.host and spec.hostname:
         found.notice("host-ignored", "hostname is used, host ignored", mapping.origin, "spec.host")

@@ -16,7 +16,7 @@ from gateway.resources import TLSContext
 from gateway.translate.ambassador.matching import bare_host
 from gateway.translate.certificates import SecretError, ca_bundle, secret_place
 from gateway.translate.origins import ir_origin
-from gateway.translate.tlssettings import alpn, find_context, versions
+from gateway.translate.tlssettings import OFFERED, alpn, find_context, versions
 
 if TYPE_CHECKING:
     from gateway.diagnostics import Collector, Origin
@@ -160,7 +160,7 @@ def _build(server_name: str, plan: _Plan, store: CertificateStore, found: Collec
         server_names=(server_name,),
         certificate=store.use(certificate),
         origin=origin,
-        alpn=alpn(settings, plan.origin, found, plan.field) or ("http/1.1",),
+        alpn=alpn(settings, plan.origin, found, plan.field) or OFFERED,
         min_version=lowest,
         max_version=highest,
         cipher_suites=settings.cipher_suites,

@@ -59,8 +59,8 @@ impl TlsVersion {
     }
 }
 
-fn http11() -> Vec<String> {
-    vec!["http/1.1".to_owned()]
+fn http() -> Vec<String> {
+    vec!["h2".to_owned(), "http/1.1".to_owned()]
 }
 
 /// TLS settings of some server names.
@@ -74,7 +74,7 @@ pub struct TlsTermination {
     /// Where it was declared.
     pub origin: Origin,
     /// Offered protocols, best first.
-    #[serde(default = "http11")]
+    #[serde(default = "http")]
     pub alpn: Vec<String>,
     /// Lowest version.
     #[serde(default = "TlsVersion::lowest")]
