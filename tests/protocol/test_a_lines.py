@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import socket
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.protocol.oracle import refused
+from tests.support.ports import LOOPBACK
 from tests.support.rawclient import RawClient, request
 
 if TYPE_CHECKING:
@@ -118,8 +120,19 @@ def test_request_lines(edge: Edge, line: bytes) -> None:
     refused(edge, line + b"\r\nHost: site.example\r\n\r\n", 400, 505)
 
 
-def test_http2_preface_is_not_http1(edge: Edge) -> None:
-    refused(edge, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400, 505)
+def test_the_preface_of_http2_is_answered_in_http2(edge: Edge) -> None:
+    """RFC 9113, 3.4: the first frame of a server is SETTINGS (type 4), on stream 0."""
+    with socket.create_connection((LOOPBACK, edge.port), timeout=10) as client:
+        client.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes.fromhex("000000040000000000"))
+        header = b""
+        while len(header) < 9 and (more := client.recv(9 - len(header))):
+            header += more
+    assert header[3] == 4
+    assert header[5:] == bytes(4)
+
+
+def test_what_only_begins_like_the_preface_is_refused(edge: Edge) -> None:
+    refused(edge, b"PRI * HTTP/2.0\r\nHost: site.example\r\n\r\n", 400, 505)
 
 
 def test_tls_hello_on_a_cleartext_port(edge: Edge) -> None:
