@@ -69,7 +69,11 @@ impl Source {
     }
 
     pub(crate) fn is_finished(&self) -> bool {
-        matches!(self, Self::Empty | Self::Length(0))
+        match self {
+            Self::Empty | Self::Length(0) => true,
+            Self::Chunked(decoder) => decoder.is_finished(),
+            Self::Length(_) | Self::UntilClose => false,
+        }
     }
 
     /// Decodes what is at the front of `buffer`, in place.

@@ -85,6 +85,11 @@ impl Request<'_> {
             });
             deadlines.limit(&connection.client, both).await
         };
+        let result = result.map_err(|error| match error {
+            // Part of the body is gone: what is left of it must not be sent as if it were all.
+            ProxyError::UpstreamRefused => ProxyError::UpstreamReset(h2::Reason::REFUSED_STREAM),
+            error => error,
+        });
         self.record.received.set(self.record.received.get() + meter.bytes());
         let used = prepared.taken;
         match surplus {

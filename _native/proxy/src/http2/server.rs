@@ -145,6 +145,8 @@ fn poll_next<T: AsyncRead + AsyncWrite + Unpin>(
     }
     if shared.draining.get() && !farewell.leaving {
         farewell.leaving = true;
+        // An idle connection gets the time of a farewell instead of its idle time.
+        farewell.idle = false;
         connection.graceful_shutdown();
     }
     match connection.poll_accept(context) {

@@ -29,8 +29,8 @@ const SEND_BUFFER: usize = 64 * 1024;
 /// Requests on one connection at once, whatever the endpoint allows: beyond it another connection is made.
 const STREAMS: usize = 100;
 
-/// What a request's failure on a stream means for it.
-pub(crate) fn failure(error: h2::Error) -> ProxyError {
+/// What a request's failure on a stream means for it. `reused`: its connection had served others before.
+fn failure(error: h2::Error, reused: bool) -> ProxyError {
     // The endpoint says that it did not process the request (RFC 9113 sections 6.8 and 8.7).
     let refused = error.is_reset() && error.reason() == Some(Reason::REFUSED_STREAM);
     if error.is_remote() && (error.is_go_away() || refused) {
@@ -42,13 +42,14 @@ pub(crate) fn failure(error: h2::Error) -> ProxyError {
     if error.is_reset() || error.is_go_away() {
         return ProxyError::UpstreamProtocol("its HTTP/2 frames are malformed");
     }
-    ProxyError::UpstreamClosed { error: io_error(error), reused: false }
+    ProxyError::UpstreamClosed { error: io_error(error), reused }
 }
 
 /// An open connection to an endpoint.
 pub(crate) struct Channel {
     send: SendRequest<Bytes>,
     active: Cell<usize>,
+    /// It has ended, or the endpoint takes no more requests on it.
     closed: Rc<Cell<bool>>,
     created_ns: u64,
     idle_since_ns: Cell<u64>,
@@ -114,17 +115,19 @@ impl Channel {
 pub(crate) struct Lease {
     shared: Rc<Shared>,
     channel: Rc<Channel>,
+    reused: bool,
     response: RefCell<Option<ResponseFuture>>,
     /// The sending half, once the request was started.
     pub(crate) sender: Sender,
 }
 
 impl Lease {
-    fn new(shared: &Rc<Shared>, channel: &Rc<Channel>) -> Self {
+    fn new(shared: &Rc<Shared>, channel: &Rc<Channel>, reused: bool) -> Self {
         channel.active.set(channel.active.get() + 1);
         Self {
             shared: Rc::clone(shared),
             channel: Rc::clone(channel),
+            reused,
             response: RefCell::default(),
             sender: Sender::default(),
         }
@@ -132,14 +135,29 @@ impl Lease {
 
     /// A connection for one request alone.
     pub(crate) async fn alone(shared: &Rc<Shared>, stream: Stream, slot: usize) -> Result<Self, ProxyError> {
-        Ok(Self::new(shared, &Rc::new(Channel::open(shared, (stream, None), slot).await?)))
+        Ok(Self::new(shared, &Rc::new(Channel::open(shared, (stream, None), slot).await?), false))
+    }
+
+    /// Whether the connection still takes requests: one that the endpoint is leaving (GOAWAY) may go on for long with
+    /// those that it has.
+    async fn is_usable(&self) -> bool {
+        let mut send = self.channel.send.clone();
+        let usable = poll_fn(|context| send.poll_ready(context)).await.is_ok();
+        if !usable {
+            self.channel.closed.set(true);
+        }
+        usable
+    }
+
+    fn failure(&self, error: h2::Error) -> ProxyError {
+        failure(error, self.reused)
     }
 
     /// Sends the head.
     pub(crate) async fn start(&self, request: Request<()>, end: bool) -> Result<(), ProxyError> {
         let mut send = self.channel.send.clone();
-        poll_fn(|context| send.poll_ready(context)).await.map_err(failure)?;
-        let (response, stream) = send.send_request(request, end).map_err(failure)?;
+        poll_fn(|context| send.poll_ready(context)).await.map_err(|error| self.failure(error))?;
+        let (response, stream) = send.send_request(request, end).map_err(|error| self.failure(error))?;
         self.response.replace(Some(response));
         self.sender.set(stream);
         Ok(())
@@ -148,7 +166,7 @@ impl Lease {
     /// Waits for the final answer's head.
     pub(crate) async fn response(&self) -> Result<(response::Parts, RecvStream), ProxyError> {
         let mut waiting = self.response.take().ok_or(ProxyError::UpstreamRefused)?;
-        let response = std::pin::Pin::new(&mut waiting).await.map_err(failure)?;
+        let response = std::pin::Pin::new(&mut waiting).await.map_err(|error| self.failure(error))?;
         Ok(response.into_parts())
     }
 }
@@ -185,14 +203,15 @@ enum Found {
 }
 
 impl Channels {
-    fn find(&self, shared: &Rc<Shared>, key: (ClusterKey, SocketAddr), lifetime_ns: u64) -> Found {
+    /// `waited` tells that the caller has waited for a new connection.
+    fn find(&self, shared: &Rc<Shared>, key: (ClusterKey, SocketAddr), lifetime_ns: u64, waited: bool) -> Found {
         let mut groups = self.0.borrow_mut();
         let group = groups.entry(key).or_default();
         let now = shared.host.now_ns();
         let young = |channel: &Channel| lifetime_ns == 0 || now.saturating_sub(channel.created_ns) < lifetime_ns;
         group.channels.retain(|channel| !channel.closed.get() && young(channel));
         if let Some(channel) = group.channels.iter().find(|channel| channel.has_room()) {
-            return Found::Lease(Lease::new(shared, channel));
+            return Found::Lease(Lease::new(shared, channel, !waited));
         }
         if group.connecting {
             return Found::Wait(group.failures);
@@ -281,8 +300,9 @@ pub(crate) async fn lease(
     let channels = &shared.pools.channels;
     let mut waited = false;
     loop {
-        match channels.find(shared, key, lifetime_ns) {
-            Found::Lease(lease) => return Ok((lease, !waited)),
+        match channels.find(shared, key, lifetime_ns, waited) {
+            Found::Lease(lease) if lease.is_usable().await => return Ok((lease, !waited)),
+            Found::Lease(_) => {}
             Found::Wait(failures) => {
                 waited = true;
                 if channels.attempt_over(key, failures).await {
@@ -293,7 +313,7 @@ pub(crate) async fn lease(
                 let mut attempt = Attempt { channels, key, channel: None };
                 let channel = Rc::new(Channel::open(shared, connect.await?, slot).await?);
                 attempt.channel = Some(Rc::clone(&channel));
-                return Ok((Lease::new(shared, &channel), false));
+                return Ok((Lease::new(shared, &channel, false), false));
             }
         }
     }
