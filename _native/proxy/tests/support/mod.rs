@@ -3,6 +3,9 @@
 #![allow(dead_code, reason = "each test uses a part")]
 
 pub(crate) mod config;
+pub(crate) mod http2;
+pub(crate) mod latch;
+pub(crate) mod pair;
 pub(crate) mod secure;
 pub(crate) mod upstream;
 pub(crate) mod wire;
