@@ -212,38 +212,6 @@ fn an_answer_that_differs_from_its_length() {
 }
 
 #[test]
-fn a_service_answers_while_a_client_of_http2_is_still_sending() {
-    // Both directions at once: each piece comes back before the next one goes.
-    let service = http2::streams(async |mut stream| {
-        let mut out = stream.answer(200, &[], false);
-        while let Some(data) = stream.body.data().await {
-            let data = data.unwrap();
-            stream.body.flow_control().release_capacity(data.len()).unwrap();
-            out.send_data(data, false).unwrap();
-        }
-        http2::finish(&mut out, &[]).unwrap();
-    });
-    let gate = gate(&service, Speaks::Http2);
-    gate.run(|address| {
-        talk(address, async |talk| {
-            let (response, mut stream) = talk.start(http2::post("/", &[]), false).await;
-            let mut body = response.await.unwrap().into_body();
-            for number in 0..100_u8 {
-                stream.send_data(Bytes::from(vec![number; 10]), false).unwrap();
-                let mut got = Vec::new();
-                while got.len() < 10 {
-                    got.extend_from_slice(&body.data().await.unwrap().unwrap());
-                }
-                assert_eq!(got, [number; 10]);
-            }
-            http2::finish(&mut stream, &[]).unwrap();
-            assert!(http2::read(&mut body).await.unwrap().0.is_empty());
-        });
-    });
-    gate.assert_settled();
-}
-
-#[test]
 fn nothing_is_kept_of_refused_uploads() {
     let gate = Gate::new(&all_to(Upstream::refusing()));
     let statuses = gate.run(|address| {

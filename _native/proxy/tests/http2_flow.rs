@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use support::config::{cluster, plain, route};
-use support::http2::{self, Talk, block_on};
+use support::http2::{self, Talk, block_on, talk};
 use support::latch::Latch;
 use support::pair::{Ask, Body, PAIRS, Reply, Speaks, gate, service};
 use support::upstream::Upstream;
@@ -210,4 +210,36 @@ fn a_megabyte_both_ways_at_the_same_time() {
             gate.assert_settled();
         }
     }
+}
+
+#[test]
+fn a_service_answers_while_a_client_of_http2_is_still_sending() {
+    // Both directions at once: each piece comes back before the next one goes.
+    let service = http2::streams(async |mut stream| {
+        let mut out = stream.answer(200, &[], false);
+        while let Some(data) = stream.body.data().await {
+            let data = data.unwrap();
+            stream.body.flow_control().release_capacity(data.len()).unwrap();
+            out.send_data(data, false).unwrap();
+        }
+        http2::finish(&mut out, &[]).unwrap();
+    });
+    let gate = gate(&service, Speaks::Http2);
+    gate.run(|address| {
+        talk(address, async |talk| {
+            let (response, mut stream) = talk.start(http2::post("/", &[]), false).await;
+            let mut body = response.await.unwrap().into_body();
+            for number in 0..100_u8 {
+                stream.send_data(Bytes::from(vec![number; 10]), false).unwrap();
+                let mut got = Vec::new();
+                while got.len() < 10 {
+                    got.extend_from_slice(&body.data().await.unwrap().unwrap());
+                }
+                assert_eq!(got, [number; 10]);
+            }
+            http2::finish(&mut stream, &[]).unwrap();
+            assert!(http2::read(&mut body).await.unwrap().0.is_empty());
+        });
+    });
+    gate.assert_settled();
 }

@@ -8,7 +8,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use h2::server::Builder;
-use serde_json::json;
 use sluice_policy::stats::Field;
 use support::http2::{self, streams, streams_with, talk};
 use support::latch::Latch;
@@ -149,60 +148,6 @@ fn an_endpoint_that_hangs_up() {
         assert_eq!(answer.status(), 503);
     }
     gate.until("the end of the connections", || gate.engine.idle_upstreams() == 0);
-    gate.assert_settled();
-}
-
-#[test]
-fn a_connection_that_is_too_old() {
-    let (asked, release) = (Latch::default(), Latch::default());
-    let (seen, held) = (asked.clone(), release.clone());
-    let upstream = streams(async move |mut stream| {
-        if stream.path() == "/held" {
-            seen.open();
-            held.opened().await;
-        }
-        stream.ok(&stream.connection.to_string());
-    });
-    let mut sections = all_speaking(upstream.address, Speaks::Http2);
-    sections[2].1["max_connection_lifetime_ms"] = json!(1);
-    let gate = Gate::new(&sections);
-    let old = gate.start(|address| support::exchange(address, b"GET /held HTTP/1.1\r\nHost: h\r\n\r\n").text());
-    gate.until("a request under way", || asked.is_open());
-    gate.until("a younger connection", || {
-        assert_eq!(gate.run(|address| support::exchange(address, GET)).status(), 200);
-        upstream.connections() >= 2
-    });
-    release.open();
-    assert_eq!(gate.join(&old), "0", "requests that are under way stay where they are");
-    gate.assert_settled();
-}
-
-#[test]
-fn idle_connections_are_closed() {
-    let closed = Latch::default();
-    let told = closed.clone();
-    let upstream = http2::connections(Builder::new(), async move |mut connection, number| {
-        let serve = Arc::new(async |mut stream: http2::Stream| stream.ok("x"));
-        http2::drive(&mut connection, number, &serve).await;
-        told.open();
-    });
-    let mut sections = all_speaking(upstream.address, Speaks::Http2);
-    sections[2].1["idle_timeout_ms"] = json!(1);
-    let gate = Gate::new(&sections);
-    assert_eq!(gate.run(|address| support::exchange(address, GET)).status(), 200);
-    assert_eq!(gate.engine.idle_upstreams(), 1);
-    gate.until("the sweep", || gate.engine.idle_upstreams() == 0 && closed.is_open());
-    assert_eq!(gate.run(|address| support::exchange(address, GET)).status(), 200);
-    gate.assert_settled();
-}
-
-#[test]
-fn draining_lets_go_of_idle_connections() {
-    let upstream = service(Speaks::Http2, |_| Reply::ok(Body::of(b"x")));
-    let gate = gate(&upstream, Speaks::Http2);
-    assert_eq!(gate.run(|address| support::exchange(address, GET)).status(), 200);
-    gate.engine.drain();
-    assert_eq!(gate.engine.idle_upstreams(), 0);
     gate.assert_settled();
 }
 
