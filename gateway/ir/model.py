@@ -252,7 +252,11 @@ class TlsTermination:
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """A port. ``security``: ``xfp`` trusts X-Forwarded-Proto as the hop rules allow, the others are fixed."""
+    """A port. ``security``: ``xfp`` trusts X-Forwarded-Proto as the hop rules allow, the others are fixed.
+
+    ``protocol``: ``http`` is HTTP over TCP; ``udp`` is HTTP/3 (RFC 9114), with ``http3`` set. ``http3`` on an ``http``
+    listener says that a ``udp`` listener has the same address and port, which answers advertise (Alt-Svc, RFC 7838).
+    """
 
     name: str
     origin: Origin
@@ -264,6 +268,8 @@ class Listener:
     proxy_protocol: bool = False
     trusted_hops: int = 0
     terminations: tuple[TlsTermination, ...] = ()
+    protocol: Literal["http", "udp"] = "http"
+    http3: bool = False
 
 
 @dataclass(frozen=True, slots=True, repr=False)

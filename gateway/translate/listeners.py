@@ -6,7 +6,7 @@ without a Listener, the gateway then opens its two default ports.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from gateway import ir
@@ -39,6 +39,9 @@ class Port:
     """Made by ``requestPolicy.insecure.additionalPort``: takes only the Hosts that ask for it."""
     proxy_protocol: bool = False
     trusted_hops: int = 0
+    protocol: Literal["http", "udp"] = "http"
+    http3: bool = False
+    """See :class:`gateway.ir.Listener`."""
 
     def takes(self, part: Contribution) -> bool:
         """Whether a Host or Ingress attaches here."""
@@ -75,7 +78,7 @@ def additional_ports(
     parts: Iterable[Contribution], ports: Sequence[Port], settings: TranslateSettings, options: ir.Options
 ) -> list[Port]:
     """Cleartext ports that Hosts ask for and no Listener has."""
-    open_ports = {port.port for port in ports}
+    open_ports = {port.port for port in ports if port.protocol != "udp"}
     wanted = sorted({part.additional_port for part in parts if part.additional_port} - open_ports)
     return [
         Port(
@@ -89,6 +92,18 @@ def additional_ports(
             trusted_hops=options.xff_num_trusted_hops,
         )
         for number in wanted
+    ]
+
+
+def with_http3(ports: Iterable[Port]) -> list[Port]:
+    """Mark ports for HTTP over TLS whose address and number an HTTP/3 listener has as well: they advertise it."""
+    ports = list(ports)
+    quic = {(port.address, port.port) for port in ports if port.protocol == "udp"}
+    return [
+        replace(port, http3=True)
+        if port.protocol == "http" and port.tls and (port.address, port.port) in quic
+        else port
+        for port in ports
     ]
 
 
@@ -131,6 +146,8 @@ def build_listener(
         proxy_protocol=port.proxy_protocol,
         trusted_hops=port.trusted_hops,
         terminations=terminations,
+        protocol=port.protocol,
+        http3=port.protocol == "udp" or port.http3,
     )
 
 
@@ -166,7 +183,7 @@ def _terminations(parts: Iterable[Contribution], found: Collector) -> tuple[ir.T
 
 
 def _collide(first: Port, second: Port) -> bool:
-    if first.port != second.port or first.port == 0:
+    if first.port != second.port or first.port == 0 or (first.protocol == "udp") != (second.protocol == "udp"):
         return False
     wild = {"0.0.0.0", "::"}  # noqa: S104 - compared, not bound
     return first.address == second.address or first.address in wild or second.address in wild

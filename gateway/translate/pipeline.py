@@ -20,7 +20,14 @@ from gateway.translate.certificates import CertificateStore
 from gateway.translate.classes import classify
 from gateway.translate.clusters import ClusterTable
 from gateway.translate.ingress import translate_ingresses
-from gateway.translate.listeners import Port, additional_ports, build_listener, default_ports, without_collisions
+from gateway.translate.listeners import (
+    Port,
+    additional_ports,
+    build_listener,
+    default_ports,
+    with_http3,
+    without_collisions,
+)
 from gateway.translate.memo import Memo, Served
 from gateway.translate.virtualhosts import Contribution, VirtualHostTable
 
@@ -93,7 +100,7 @@ def _ports(
 ) -> list[Port]:
     listeners = resources.of(Listener)
     if listeners:
-        ports = without_collisions(listener_ports(listeners, settings, gateway_options, found), found)
+        ports = with_http3(without_collisions(listener_ports(listeners, settings, gateway_options, found), found))
     else:
         proxy_protocol = module is not None and bool(module.spec.config.use_proxy_proto)
         ports = default_ports(parts, settings, gateway_options, proxy_protocol=proxy_protocol)

@@ -33,7 +33,7 @@ pub use error::{Issue, SnapshotError};
 pub use host::VirtualHost;
 pub use ids::ClusterId;
 pub use listener::Listener;
-pub use model::{InsecureAction, Origin, PathMatchKind, Protocol};
+pub use model::{InsecureAction, ListenerProtocol, Origin, PathMatchKind, Protocol};
 pub use options::Options;
 pub use policy::{LimitKey, LimitSource, RouteLimit};
 pub use route::{Choice, PathInfo, Route, Shadow};

@@ -7,7 +7,7 @@ use sluice_route::DomainMap;
 
 use crate::error::Findings;
 use crate::host::VirtualHost;
-use crate::model::{self, Origin};
+use crate::model::{self, ListenerProtocol, Origin};
 use crate::store::Store;
 use crate::tls::ListenerTls;
 
@@ -30,6 +30,10 @@ pub struct Listener {
     pub encrypted: bool,
     /// TLS; `None` for cleartext.
     pub tls: Option<Arc<ListenerTls>>,
+    /// What is spoken.
+    pub protocol: ListenerProtocol,
+    /// HTTP/3 is served, or is to be advertised: see [`Listener::advertises_http3`].
+    pub http3: bool,
     /// What is served, in the order declared.
     pub virtual_hosts: Box<[Arc<VirtualHost>]>,
     /// Row in shared memory.
@@ -44,6 +48,11 @@ impl Listener {
     /// The virtual host for a name (lower case, no port); that of `*` when no other domain fits.
     pub fn virtual_host(&self, host: &[u8]) -> Option<&Arc<VirtualHost>> {
         self.virtual_hosts.get(*self.domains.get(host)?)
+    }
+
+    /// Whether answers say that HTTP/3 is served on the same port (`Alt-Svc`, RFC 7838).
+    pub fn advertises_http3(&self) -> bool {
+        self.http3 && self.protocol == ListenerProtocol::Http
     }
 
     /// Which rules about client certificates a server name is under, see [`ListenerTls::termination`].
@@ -105,6 +114,8 @@ impl Listener {
             proxy_protocol: model.proxy_protocol,
             encrypted: model.tls,
             tls,
+            protocol: model.protocol,
+            http3: model.http3,
             virtual_hosts: virtual_hosts.into_boxed_slice(),
             slot,
             domains,

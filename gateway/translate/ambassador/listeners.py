@@ -74,11 +74,12 @@ def _port(listener: Listener, settings: TranslateSettings, options: ir.Options, 
         selector=binding.selector,
         proxy_protocol="PROXY" in stack,
         trusted_hops=spec.l7_depth or options.xff_num_trusted_hops,
+        protocol="udp" if stack[-1] == "UDP" else "http",
     )
 
 
 def _stack(listener: Listener, found: Collector) -> tuple[str, ...] | None:
-    """The stack of an HTTP listener over TCP, ``None`` for all others. ``protocolStack`` beats ``protocol``."""
+    """The stack of an HTTP listener, ``None`` for all others. ``protocolStack`` beats ``protocol``."""
     spec, origin = listener.spec, listener.origin
     stack: tuple[str, ...] = spec.protocol_stack
     if stack and spec.protocol:
@@ -88,13 +89,13 @@ def _stack(listener: Listener, found: Collector) -> tuple[str, ...] | None:
             found.error("listener-protocol", "protocol or protocolStack must be set", origin, "spec.protocol")
             return None
         stack = _STACKS[spec.protocol]
-    if stack[-1] == "UDP":
-        found.warning("listener-not-served", "UDP and HTTP/3 are not served yet", origin, "spec.protocolStack")
+    if stack[-1] not in ("TCP", "UDP"):
+        found.error("listener-protocol", "the stack must end in TCP or UDP", origin, "spec.protocolStack")
+        return None
+    if stack[-1] == "UDP" and ("PROXY" in stack or not ("HTTP" in stack and "TLS" in stack)):
+        found.error("listener-protocol", "UDP is served as HTTP/3 only: [TLS, HTTP, UDP]", origin, "spec.protocolStack")
         return None
     if "HTTP" not in stack:
         found.warning("listener-not-served", "raw TCP and TLS are not served yet", origin, "spec.protocol")
-        return None
-    if stack[-1] != "TCP":
-        found.error("listener-protocol", "the stack must end in TCP or UDP", origin, "spec.protocolStack")
         return None
     return stack

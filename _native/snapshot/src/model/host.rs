@@ -104,6 +104,17 @@ pub enum Security {
     Insecure,
 }
 
+/// `Listener.protocol`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ListenerProtocol {
+    /// HTTP over TCP.
+    #[default]
+    Http,
+    /// HTTP/3.
+    Udp,
+}
+
 /// A port.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -131,6 +142,12 @@ pub struct Listener {
     /// TLS settings.
     #[serde(default)]
     pub terminations: Vec<TlsTermination>,
+    /// What is spoken.
+    #[serde(default)]
+    pub protocol: ListenerProtocol,
+    /// HTTP/3 is served, or advertised because a `udp` listener has the same address and port.
+    #[serde(default)]
+    pub http3: bool,
 }
 
 /// A certificate with its key.

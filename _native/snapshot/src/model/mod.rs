@@ -12,7 +12,9 @@ mod route;
 
 pub use action::{Choice, DirectResponse, Forward, HeaderEdits, HeaderValue, PathRewrite, PathRewriteKind, Redirect};
 pub use cluster::{Cluster, DnsTarget, Endpoint, Protocol, UpstreamTls};
-pub use host::{Certificate, InsecureAction, Listener, Security, TlsTermination, TlsVersion, VirtualHost};
+pub use host::{
+    Certificate, InsecureAction, Listener, ListenerProtocol, Security, TlsTermination, TlsVersion, VirtualHost,
+};
 pub use matching::{NamedMatch, PathMatch, PathMatchKind, RouteMatch, StringMatch, StringMatchKind};
 pub use options::{AccessLog, EscapedSlashes, Options, Underscores};
 pub use route::{Cors, LimitKey, LimitSource, Origin, Route, RouteLimit, Shadow};
