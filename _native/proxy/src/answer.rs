@@ -8,7 +8,7 @@ use sluice_snapshot::Choice;
 use crate::buffers::Inbox;
 use crate::client::Client;
 use crate::error::ProxyError;
-use crate::http2::head::response_text;
+use crate::heads::response_text;
 use crate::http2::upstream::Lease;
 use crate::request::Request;
 use crate::response_head::{BodyForm, ConnectionForm, DownstreamHead};
@@ -185,6 +185,7 @@ impl<'a, 'c> Answer<'a, 'c> {
                 cors: None,
                 server_name: &request.compiled.options.server_name,
                 service_time_ms: None,
+                alternative: None,
                 keep_length: false,
                 body: BodyForm::None,
                 connection: ConnectionForm::Upgrade,

@@ -17,11 +17,11 @@ use sluice_http1::{Framing, RejectReason, RequestError, parse_request};
 use sluice_snapshot::Options;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::flood::ResetJudge;
-use super::head::request_text;
 use super::stream::StreamClient;
 use crate::client::Client;
 use crate::downstream::{After, Busy, Downstream, LINGER_NS, Open};
+use crate::flood::ResetJudge;
+use crate::heads::request_text;
 use crate::request::Request;
 use crate::shared::Shared;
 use crate::stream::Stream;

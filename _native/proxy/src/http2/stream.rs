@@ -9,8 +9,8 @@ use h2::{Reason, RecvStream};
 use http::{Response, StatusCode};
 
 use super::body::{Http2Body, Sender};
-use super::head;
 use crate::error::ProxyError;
+use crate::heads;
 
 /// The two halves of a stream.
 pub(crate) struct StreamClient {
@@ -67,7 +67,7 @@ impl StreamClient {
 
     /// Sends the head that the HTTP/1.1 text `head` says.
     pub(crate) fn begin(&self, head: &[u8], end: bool) -> Result<(), ProxyError> {
-        let response = head::response(&Bytes::copy_from_slice(head))
+        let response = heads::response(&Bytes::copy_from_slice(head))
             .map_err(|_| ProxyError::UpstreamProtocol("a field of its answer cannot be sent over HTTP/2"))?;
         let sent = self.respond.borrow_mut().send_response(response, end).map_err(|_| ProxyError::ClientGone)?;
         self.begun.set(true);

@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test uses a part")]
 
 pub(crate) mod config;
+pub(crate) mod quic;
 pub(crate) mod secure;
 pub(crate) mod upstream;
 pub(crate) mod wire;

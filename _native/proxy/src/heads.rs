@@ -1,4 +1,4 @@
-//! Heads between HTTP/2 and the text of HTTP/1.1.
+//! Heads between HTTP/2 or HTTP/3 and the text of HTTP/1.1.
 
 use bytes::Bytes;
 use http::header::{HeaderName, HeaderValue};
@@ -9,14 +9,15 @@ use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, Version, reque
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Untranslatable;
 
-/// Fields that exist only between two HTTP/1 peers (RFC 9113 section 8.2.2).
-fn is_connection_specific(name: &[u8]) -> bool {
+/// Fields that exist only between two HTTP/1 peers (RFC 9113 section 8.2.2, RFC 9114 section 4.2).
+pub(crate) fn is_connection_specific(name: &[u8]) -> bool {
     const NAMES: [&[u8]; 6] =
         [b"connection", b"transfer-encoding", b"keep-alive", b"upgrade", b"proxy-connection", b"http2-settings"];
     NAMES.iter().any(|other| name.eq_ignore_ascii_case(other))
 }
 
-fn line(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
+/// Appends a field line.
+pub(crate) fn line(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
     out.extend_from_slice(name);
     out.extend_from_slice(b": ");
     out.extend_from_slice(value);
@@ -65,8 +66,8 @@ pub(crate) fn response_text(parts: &response::Parts, out: &mut Vec<u8>) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// The lines of a head behind its first one, as slices of `text` that share its memory.
-fn lines(text: &Bytes, from: usize) -> impl Iterator<Item = (&[u8], Bytes)> {
+/// Names and values of a head, whose first line is `from` bytes long.
+pub(crate) fn lines(text: &[u8], from: usize) -> impl Iterator<Item = (&[u8], &[u8])> {
     let mut at = from;
     std::iter::from_fn(move || {
         let rest = text.get(at..)?;
@@ -74,9 +75,8 @@ fn lines(text: &Bytes, from: usize) -> impl Iterator<Item = (&[u8], Bytes)> {
         let end = memchr::memchr(b'\r', rest).filter(|&end| end > 0)?;
         let colon = memchr::memchr(b':', &rest[..end])?;
         let start = if rest.get(colon + 1) == Some(&b' ') { colon + 2 } else { colon + 1 };
-        let value = text.slice(at + start.min(end)..at + end);
         at += end + 2;
-        Some((&rest[..colon], value))
+        Some((&rest[..colon], &rest[start.min(end)..end]))
     })
 }
 
@@ -88,20 +88,24 @@ fn append(headers: &mut HeaderMap, name: &[u8], value: Bytes) -> Result<(), Untr
 }
 
 /// Length of the first line with its end.
-fn first_line(text: &[u8]) -> Result<usize, Untranslatable> {
+pub(crate) fn first_line(text: &[u8]) -> Result<usize, Untranslatable> {
     memchr::memchr(b'\r', text).map(|end| end + 2).ok_or(Untranslatable)
+}
+
+/// The status of a response from the text of its head.
+pub(crate) fn status(text: &[u8]) -> Result<StatusCode, Untranslatable> {
+    text.get(9..12).and_then(|digits| StatusCode::from_bytes(digits).ok()).ok_or(Untranslatable)
 }
 
 /// A response from the text of an HTTP/1.1 head.
 pub(crate) fn response(text: &Bytes) -> Result<Response<()>, Untranslatable> {
     let start = first_line(text)?;
-    let status = text.get(9..12).and_then(|digits| StatusCode::from_bytes(digits).ok()).ok_or(Untranslatable)?;
     let mut response = Response::new(());
-    *response.status_mut() = status;
+    *response.status_mut() = status(text)?;
     *response.version_mut() = Version::HTTP_2;
     for (name, value) in lines(text, start) {
         if !is_connection_specific(name) {
-            append(response.headers_mut(), name, value)?;
+            append(response.headers_mut(), name, text.slice_ref(value))?;
         }
     }
     Ok(response)
@@ -120,9 +124,9 @@ pub(crate) fn request(text: &Bytes, scheme: Scheme) -> Result<Request<()>, Untra
     let mut authority = None;
     for (name, value) in lines(text, start) {
         if name.eq_ignore_ascii_case(b"host") && authority.is_none() {
-            authority = Some(Authority::from_maybe_shared(value).map_err(|_| Untranslatable)?);
+            authority = Some(Authority::from_maybe_shared(text.slice_ref(value)).map_err(|_| Untranslatable)?);
         } else if !is_connection_specific(name) {
-            append(request.headers_mut(), name, value)?;
+            append(request.headers_mut(), name, text.slice_ref(value))?;
         }
     }
     let mut parts = http::uri::Parts::default();
