@@ -129,7 +129,7 @@ fn no_leave_for_a_request_that_is_refused() {
 #[test]
 fn a_body_that_differs_from_its_length() {
     for upstream in BOTH {
-        for (length, sent) in [("5", "abc"), ("5", "abcdefgh"), ("0", "x"), ("1", "")] {
+        for (length, sent) in [("5", "abc"), ("5", "abcdefgh"), ("1", "")] {
             let service = service(upstream, |_| Reply::ok(Body::of(b"never")));
             let gate = gate(&service, upstream);
             let reason = gate.run(move |address| {

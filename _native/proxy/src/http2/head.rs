@@ -33,9 +33,12 @@ pub(crate) fn request_text(parts: &request::Parts, key: impl FnOnce() -> [u8; 16
     let upgrade = parts.extensions.get::<Protocol>();
     out.extend_from_slice(upgrade.map_or(parts.method.as_str(), |_| "GET").as_bytes());
     out.push(b' ');
-    out.extend_from_slice(parts.uri.path_and_query().map_or("/", PathAndQuery::as_str).as_bytes());
-    out.extend_from_slice(b" HTTP/1.1\r\n");
     let authority = parts.uri.authority().map(Authority::as_str);
+    // CONNECT names an authority in place of a path; a path that is missing elsewhere is nobody's `/`.
+    let target = parts.uri.path_and_query().filter(|_| !parts.uri.path().is_empty()).map(PathAndQuery::as_str);
+    let instead = authority.filter(|_| parts.method == Method::CONNECT);
+    out.extend_from_slice(target.or(instead).unwrap_or_default().as_bytes());
+    out.extend_from_slice(b" HTTP/1.1\r\n");
     if let Some(authority) = authority {
         line(out, b"host", authority.as_bytes());
     }
@@ -202,6 +205,15 @@ mod tests {
     fn another_host_stays_visible() {
         let request = Request::builder().uri("https://example.com/").header("host", "other").body(()).expect("valid");
         assert_eq!(text_of(request), "GET / HTTP/1.1\r\nhost: example.com\r\nhost: other\r\n\r\n");
+    }
+
+    #[test]
+    fn a_path_that_is_missing_is_not_invented() {
+        let mut request = Request::builder().header("host", "a").body(()).expect("valid");
+        *request.uri_mut() = Uri::from_parts(http::uri::Parts::default()).expect("valid");
+        assert_eq!(text_of(request), "GET  HTTP/1.1\r\nhost: a\r\n\r\n");
+        let request = Request::builder().method("CONNECT").uri("a:80").body(()).expect("valid");
+        assert!(text_of(request).starts_with("CONNECT a:80 HTTP/1.1\r\n"));
     }
 
     #[test]
