@@ -16,7 +16,7 @@ thread_local! {
     static THREAD_MARK: u8 = const { 0 };
 }
 
-fn thread_mark() -> usize {
+pub(crate) fn thread_mark() -> usize {
     THREAD_MARK.with(|mark| std::ptr::from_ref(mark) as usize)
 }
 

@@ -17,7 +17,7 @@ use slab::Slab;
 use crate::clock::Clock;
 use crate::executor::{RemoteWaker, RunQueue, Tasks};
 use crate::readiness::{HUNG_UP, READ_CLOSED, READABLE, Readiness, WRITABLE};
-use crate::timer::Wheel;
+use crate::timer::{COARSE_SHIFT, FINE_SHIFT, Wheel};
 use crate::timerfd::TimerFd;
 
 const WAKE: Token = Token(usize::MAX - 1);
@@ -37,6 +37,12 @@ const OPERATIONS: u32 = 64;
 pub struct HostError {
     action: &'static str,
     source: io::Error,
+}
+
+impl HostError {
+    pub(crate) fn new(action: &'static str, source: io::Error) -> Self {
+        Self { action, source }
+    }
 }
 
 fn failed(action: &'static str) -> impl FnOnce(io::Error) -> HostError {
@@ -80,6 +86,8 @@ struct Inner {
     queue: Arc<RunQueue>,
     tasks: Rc<Tasks>,
     wheel: RefCell<Wheel>,
+    /// Timers of protocols that count single milliseconds.
+    fine: RefCell<Wheel>,
     timer: TimerFd,
     armed_ns: Cell<u64>,
     clock: Box<dyn Clock>,
@@ -113,7 +121,8 @@ impl Host {
             sources: RefCell::default(),
             queue: Arc::new(RunQueue::new(waker)),
             tasks: Rc::default(),
-            wheel: RefCell::default(),
+            wheel: RefCell::new(Wheel::new(COARSE_SHIFT)),
+            fine: RefCell::new(Wheel::new(FINE_SHIFT)),
             timer,
             armed_ns: Cell::new(0),
             clock: Box::new(clock),
@@ -142,8 +151,7 @@ impl Host {
 
     /// Nanoseconds until the earliest timer entry.
     pub fn next_deadline_ns(&self) -> Option<u64> {
-        let earliest = self.0.wheel.borrow().earliest_ns()?;
-        Some(earliest.saturating_sub(self.0.clock.monotonic_ns()))
+        Some(self.earliest_ns()?.saturating_sub(self.0.clock.monotonic_ns()))
     }
 
     /// A wake-up handle for other threads.
@@ -212,6 +220,7 @@ impl Host {
             self.run_tasks(self.read_clock(), &mut TurnReport::default());
         }
         self.0.wheel.borrow_mut().clear();
+        self.0.fine.borrow_mut().clear();
         // Wakers that are left belong to dropped tasks; the slab keeps no socket alive.
         self.0.sources.borrow_mut().clear();
     }
@@ -262,6 +271,7 @@ impl Host {
     fn expire_timers(&self) {
         let mut woken = self.0.woken.borrow_mut();
         self.0.wheel.borrow_mut().expire(self.now_ns(), &mut woken);
+        self.0.fine.borrow_mut().expire(self.now_ns(), &mut woken);
         wake_each(&mut woken);
     }
 
@@ -303,7 +313,7 @@ impl Host {
     }
 
     fn arm(&self) {
-        let earliest = self.0.wheel.borrow().earliest_ns().unwrap_or(0);
+        let earliest = self.earliest_ns().unwrap_or(0);
         // A deadline that passed within this turn may have used up its event before the clock showed it: arming for
         // the past makes the descriptor readable again.
         let passed = earliest != 0 && earliest <= self.now_ns();
@@ -312,8 +322,14 @@ impl Host {
         }
     }
 
-    pub(crate) fn wheel(&self) -> &RefCell<Wheel> {
-        &self.0.wheel
+    fn earliest_ns(&self) -> Option<u64> {
+        let both = [self.0.wheel.borrow().earliest_ns(), self.0.fine.borrow().earliest_ns()];
+        both.into_iter().flatten().min()
+    }
+
+    /// The wheel whose ticks are 2^`shift` nanoseconds.
+    pub(crate) fn wheel(&self, shift: u32) -> &RefCell<Wheel> {
+        if shift == FINE_SHIFT { &self.0.fine } else { &self.0.wheel }
     }
 
     pub(crate) fn register(

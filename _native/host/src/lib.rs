@@ -9,13 +9,18 @@ mod executor;
 mod host;
 mod io;
 mod listener;
+mod own_thread;
 mod readiness;
 mod timer;
 mod timerfd;
+mod udp;
 
 pub use clock::{Clock, SystemClock};
 pub use executor::RemoteWaker;
 pub use host::{Host, HostError, TurnBudget, TurnReport};
 pub use io::TcpIo;
 pub use listener::ListenerIo;
+pub use own_thread::OwnThread;
+pub use quinn_udp::{RecvMeta, Transmit};
 pub use timer::Timer;
+pub use udp::UdpIo;

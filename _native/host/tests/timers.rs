@@ -212,3 +212,19 @@ fn closing_forgets_timers() {
     timer.set(start + 2 * SECOND);
     assert!(host.next_deadline_ns().is_some(), "a timer can be set again");
 }
+
+#[test]
+fn a_fine_timer_is_due_within_two_milliseconds() {
+    let (host, clock, start) = hand_host();
+    let (fine, coarse) = (Timer::fine(&host), Timer::new(&host));
+    fine.set(start + 3_000_000);
+    coarse.set(start + 3_000_000);
+    assert!(host.next_deadline_ns().unwrap() <= 5_000_000);
+    clock.set(start + 5_000_000);
+    host.turn();
+    assert!(fine.is_expired());
+    clock.set(start + 2_900_000_000);
+    fine.set(start + 3_000_000_000);
+    host.turn();
+    assert!(!fine.is_expired() && coarse.is_expired());
+}
