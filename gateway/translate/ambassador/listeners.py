@@ -119,7 +119,7 @@ def _stack(listener: Listener, found: Collector) -> tuple[str, ...] | None:
     if stack[-1] not in ("TCP", "UDP"):
         found.error("listener-protocol", "the stack must end in TCP or UDP", origin, "spec.protocolStack")
         return None
-    if stack[-1] == "UDP" and not ("HTTP" in stack and "TLS" in stack):
+    if stack[-1] == "UDP" and ("PROXY" in stack or not ("HTTP" in stack and "TLS" in stack)):
         found.error("listener-protocol", "UDP is served as HTTP/3 only: [TLS, HTTP, UDP]", origin, "spec.protocolStack")
         return None
     return stack

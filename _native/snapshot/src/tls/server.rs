@@ -11,13 +11,15 @@ use sluice_route::DomainMap;
 use super::names::{Resolver, lower};
 use super::{suites, trust, versions};
 use crate::error::Findings;
-use crate::model::TlsTermination;
+use crate::model::{TlsTermination, TlsVersion};
 use crate::store::Certificates;
 
 /// The TLS side of a listener.
 #[derive(Debug)]
 pub struct ListenerTls {
     groups: Vec<Arc<ServerConfig>>,
+    /// The same for HTTP/3; `None` where TLS 1.3 is not allowed (RFC 9001 section 4.2).
+    quic: Vec<Option<Arc<ServerConfig>>>,
     /// First termination with the same certificate and rules about client certificates, for each server name.
     owners: DomainMap<usize>,
     /// Group of each server name; `None` for a termination that could not be built.
@@ -54,6 +56,13 @@ impl ListenerTls {
         group.and_then(|group| self.groups.get(group)).cloned()
     }
 
+    /// As [`ListenerTls::config`] for HTTP/3 (ALPN `h3`, RFC 9114 section 3.1). Requests that could be replayed are not
+    /// taken.
+    pub fn quic_config(&self, sni: Option<&str>) -> Option<Arc<ServerConfig>> {
+        let group = self.names.get(&lower(sni)).copied().flatten();
+        group.and_then(|group| self.quic.get(group)).cloned().flatten()
+    }
+
     /// Which certificate and which rules about client certificates a server name is under; equal numbers, equal both.
     /// A request for a host under another number than its connection's name is misdirected (421; RFC 9110, section
     /// 15.5.20): otherwise the rules of a host could be walked around. Unknown names have no number.
@@ -70,6 +79,7 @@ impl ListenerTls {
         let refusing = config(None, Arc::new(NoClientAuth), Resolver(DomainMap::default()), findings)?;
         let mut tls = Self {
             groups: Vec::new(),
+            quic: Vec::new(),
             owners: DomainMap::default(),
             names: DomainMap::default(),
             refusing: Arc::new(refusing),
@@ -125,10 +135,19 @@ impl ListenerTls {
             let built = verifier(model)
                 .ok()
                 .and_then(|verifier| config(Some((0, model)), verifier, resolver, &mut Findings::default()));
+            tls.quic.push(built.as_ref().filter(|_| model.max_version == TlsVersion::V13).map(for_quic));
             tls.groups.push(built.map_or_else(|| Arc::clone(&tls.refusing), Arc::new));
         }
         Some(tls)
     }
+}
+
+/// The settings of a configuration for another protocol than it was made for; certificates and tickets are shared.
+fn for_quic(config: &ServerConfig) -> Arc<ServerConfig> {
+    let mut config = config.clone();
+    config.alpn_protocols = vec![b"h3".to_vec()];
+    config.max_early_data_size = 0;
+    Arc::new(config)
 }
 
 /// Same settings but for names and certificate.
