@@ -181,8 +181,13 @@ class Engine:
         """Make ``snapshot`` current for new requests; running ones keep theirs."""
     def listen(self, listener: str, fd: int) -> None:
         """Accept from listening socket ``fd`` (duplicated) for a listener section, beside its earlier sockets."""
+    def listen_udp(self, listener: str, fd: int) -> None:
+        """Take HTTP/3 connections from UDP socket ``fd`` (duplicated) for a listener section.
+
+        A socket that it has under another name goes on under this one.
+        """
     def unlisten(self, listener: str) -> None:
-        """Stop accepting for a listener. Connections stay."""
+        """Stop accepting for a listener. Connections over TCP stay, those over UDP are asked to leave."""
     def answer(
         self,
         upcall: int,

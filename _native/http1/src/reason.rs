@@ -106,8 +106,12 @@ reasons! {
     TooManyConnectionOptions = "too_many_connection_options", 400;
     /// The status line of a response is malformed (RFC 9112 4).
     InvalidStatusLine = "invalid_status_line", 502;
-    /// A client of HTTP/2 opened streams only to cancel them (CVE-2023-44487); its connection was closed.
+    /// A client of HTTP/2 or HTTP/3 opened streams only to cancel them (CVE-2023-44487); its connection was closed.
     StreamResets = "stream_resets", 400;
+    /// Pseudo-header fields that are missing, repeated, unknown or behind others (RFC 9114 4.3).
+    PseudoField = "pseudo_field", 400;
+    /// A field of a connection in a message that is made of frames (RFC 9114 4.2).
+    ConnectionField = "connection_field", 400;
 }
 
 impl fmt::Display for RejectReason {

@@ -5,6 +5,8 @@ use crate::frame::{kind, write_frame_header};
 use crate::varint;
 
 const MAX_FIELD_SECTION_SIZE: u64 = 0x06;
+/// RFC 9220 section 5.
+const ENABLE_CONNECT_PROTOCOL: u64 = 0x08;
 
 /// What a peer said about itself, as far as it matters here.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -35,11 +37,13 @@ impl Settings {
     }
 }
 
-/// Appends a SETTINGS frame with the largest field section that is taken.
+/// Appends a SETTINGS frame: the largest field section that is taken, and that extended CONNECT is (RFC 9220).
 pub fn write_settings(max_field_section_size: u64, out: &mut Vec<u8>) {
-    let mut payload = Vec::with_capacity(9);
+    let mut payload = Vec::with_capacity(11);
     varint::write(MAX_FIELD_SECTION_SIZE, &mut payload);
     varint::write(max_field_section_size, &mut payload);
+    varint::write(ENABLE_CONNECT_PROTOCOL, &mut payload);
+    varint::write(1, &mut payload);
     write_frame_header(kind::SETTINGS, payload.len() as u64, out);
     out.extend_from_slice(&payload);
 }
@@ -52,7 +56,7 @@ mod tests {
     fn what_is_written_is_read() {
         let mut out = Vec::new();
         write_settings(61_440, &mut out);
-        assert_eq!(&out[..2], [4, 5]);
+        assert_eq!(&out[..2], [4, 7]);
         assert_eq!(Settings::read(&out[2..]), Ok(Settings { max_field_section_size: Some(61_440) }));
     }
 

@@ -8,7 +8,7 @@ use crate::buffers::Inbox;
 use crate::client::Client;
 use crate::error::ProxyError;
 use crate::exchange::Plan;
-use crate::http2::head::response_text;
+use crate::heads::response_text;
 use crate::http2::upstream::Lease;
 use crate::request::Request;
 use crate::response_head::{BodyForm, ConnectionForm, DownstreamHead};
@@ -175,6 +175,7 @@ impl<'a, 'c> Answer<'a, 'c> {
                 cors: None,
                 server_name: &request.compiled.options.server_name,
                 service_time_ms: None,
+                alternative: None,
                 keep_length: false,
                 body: BodyForm::None,
                 connection: ConnectionForm::Upgrade,
@@ -191,8 +192,8 @@ impl<'a, 'c> Answer<'a, 'c> {
                 out.extend_from_slice(inbox.bytes());
                 client.write_all(&out).await.map_err(|_| ProxyError::ClientGone)?;
             }
-            Client::Http2(client) => {
-                client.begin_tunnel(&out)?;
+            client => {
+                client.begin_tunnel(&out).await?;
                 client.send(inbox.bytes(), false).await?;
             }
         }

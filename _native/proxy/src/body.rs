@@ -7,8 +7,10 @@ use bytes::Bytes;
 use sluice_http1::is_forbidden_trailer;
 
 use crate::buffers::BufferPool;
+use crate::heads;
 use crate::http2::body::{Http2Body, Sender};
-use crate::http2::head;
+use crate::http3::body::Http3Body;
+use crate::http3::send::Sender as Http3Sender;
 use crate::relay::{Progress, RelayError, Sink, Source, TrailerFilter, append};
 use crate::stream::Stream;
 
@@ -16,6 +18,7 @@ use crate::stream::Stream;
 pub(crate) enum Incoming<'b> {
     Http1(Http1Body<'b>),
     Http2(Http2Body),
+    Http3(Http3Body),
 }
 
 /// The rest of a body on an HTTP/1 connection.
@@ -32,6 +35,7 @@ pub(crate) struct Http1Body<'b> {
 pub(crate) enum Outgoing<'b> {
     Http1(&'b Stream, Sink),
     Http2(&'b Sender),
+    Http3(&'b Http3Sender),
 }
 
 impl<'b> Http1Body<'b> {
@@ -77,10 +81,12 @@ impl<'b> Http1Body<'b> {
 }
 
 impl Incoming<'_> {
-    async fn data(&mut self) -> Result<Option<(Bytes, bool)>, RelayError> {
+    /// The next piece, and whether nothing follows it, not even trailers. `None` is the end.
+    pub(crate) async fn data(&mut self) -> Result<Option<(Bytes, bool)>, RelayError> {
         match self {
             Self::Http1(body) => body.data().await,
             Self::Http2(body) => body.data().await.map_err(|error| RelayError::Read(Some(error))),
+            Self::Http3(body) => body.data().await,
         }
     }
 
@@ -99,14 +105,17 @@ impl Incoming<'_> {
                 let pairs = map.iter().filter(|(name, _)| may(name.as_str().as_bytes()));
                 Ok(pairs.map(|(name, value)| (name.as_str().as_bytes().to_vec(), value.as_bytes().to_vec())).collect())
             }
+            Self::Http3(body) => Ok(body.trailers().filter(|(name, _)| may(name)).collect()),
         }
     }
 }
 
 impl Outgoing<'_> {
-    async fn send(&self, data: Bytes, last: bool) -> Result<(), RelayError> {
+    /// Sends all of `data`. With `last` nothing follows it.
+    pub(crate) async fn send(&self, data: Bytes, last: bool) -> Result<(), RelayError> {
         match self {
             Self::Http2(sender) => sender.send(data, last).await.map_err(RelayError::Write),
+            Self::Http3(sender) => sender.send(data, last).await.map_err(RelayError::Write),
             Self::Http1(stream, sink) => {
                 let mut out = Vec::with_capacity(data.len() + 32);
                 append(*sink, &data, &mut out);
@@ -122,8 +131,9 @@ impl Outgoing<'_> {
         match self {
             Self::Http2(sender) => {
                 let pairs = trailers.iter().map(|(name, value)| (name.as_slice(), value.as_slice()));
-                sender.finish(head::trailers(pairs)).map_err(RelayError::Write)
+                sender.finish(heads::trailers(pairs)).map_err(RelayError::Write)
             }
+            Self::Http3(sender) => sender.finish(trailers).await.map_err(RelayError::Write),
             Self::Http1(_, Sink::Identity) => Ok(()),
             Self::Http1(stream, Sink::Chunked) => {
                 let mut out = b"0\r\n".to_vec();
@@ -163,6 +173,6 @@ pub(crate) async fn bridge(
     }
     match from {
         Incoming::Http1(body) => Ok(body.tail),
-        Incoming::Http2(_) => Ok(Vec::new()),
+        Incoming::Http2(_) | Incoming::Http3(_) => Ok(Vec::new()),
     }
 }

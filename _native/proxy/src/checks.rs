@@ -20,8 +20,8 @@ use sluice_policy::upstream::{CheckOutcome, Checker, Due, Health};
 use sluice_snapshot::{Cluster, HealthCheck, Probe, Protocol};
 
 use crate::buffers::Inbox;
+use crate::heads;
 use crate::http2::body::Http2Body;
-use crate::http2::head;
 use crate::http2::upstream::Lease;
 use crate::shared::Shared;
 use crate::stream::Stream;
@@ -167,7 +167,7 @@ fn own_name(cluster: &Cluster) -> &[u8] {
 
 fn message(cluster: &Cluster, text: Vec<u8>) -> Option<Message<()>> {
     let scheme = if cluster.tls.is_some() { Scheme::HTTPS } else { Scheme::HTTP };
-    head::request(&Bytes::from(text), scheme).ok()
+    heads::request(&Bytes::from(text), scheme).ok()
 }
 
 /// Facts for the values of added headers: there is no client.

@@ -2,8 +2,12 @@
 
 use std::task::Context;
 
+use crate::body::Outgoing;
 use crate::error::ProxyError;
+use crate::heads;
 use crate::http2::stream::StreamClient;
+use crate::http3::stream::StreamClient as Http3Client;
+use crate::relay::Sink;
 use crate::stream::Stream;
 
 /// Where a request came from and its answer goes.
@@ -12,6 +16,8 @@ pub(crate) enum Client {
     Http1(Stream),
     /// One stream of an HTTP/2 connection.
     Http2(Box<StreamClient>),
+    /// One stream of an HTTP/3 connection.
+    Http3(Box<Http3Client>),
 }
 
 impl Client {
@@ -20,6 +26,7 @@ impl Client {
         match self {
             Self::Http1(stream) => stream.is_tls(),
             Self::Http2(stream) => stream.secure,
+            Self::Http3(_) => true,
         }
     }
 
@@ -28,12 +35,22 @@ impl Client {
         match self {
             Self::Http1(_) => version,
             Self::Http2(_) => "HTTP/2",
+            Self::Http3(_) => "HTTP/3",
         }
     }
 
     /// It asked for a tunnel by extended CONNECT.
     pub(crate) fn connects(&self) -> bool {
-        matches!(self, Self::Http2(stream) if stream.connects)
+        match self {
+            Self::Http1(_) => false,
+            Self::Http2(stream) => stream.connects,
+            Self::Http3(stream) => stream.connects.get(),
+        }
+    }
+
+    /// Messages are made of frames, not of text: the protocol itself marks where a body ends.
+    pub(crate) fn in_frames(&self) -> bool {
+        !matches!(self, Self::Http1(_))
     }
 
     /// The client is gone for good. If not, the current task wakes when that may have changed.
@@ -47,6 +64,7 @@ impl Client {
                 false
             }
             Self::Http2(stream) => stream.poll_reset(context),
+            Self::Http3(stream) => stream.poll_reset(context),
         }
     }
 
@@ -57,18 +75,50 @@ impl Client {
                 stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").await.map_err(|_| ProxyError::ClientGone)
             }
             Self::Http2(stream) => stream.send_continue(),
+            Self::Http3(stream) => stream.send_continue().await,
+        }
+    }
+
+    /// Sends the head of an answer, given as HTTP/1.1 text. With `end` nothing follows it.
+    pub(crate) async fn begin(&self, head: &[u8], end: bool) -> Result<(), ProxyError> {
+        match self {
+            Self::Http1(stream) => stream.write_all(head).await.map_err(|_| ProxyError::ClientGone),
+            Self::Http2(stream) => stream.begin(head, end),
+            Self::Http3(stream) => stream.begin(head, end).await,
+        }
+    }
+
+    /// Sends the head of a switch of protocols, given as HTTP/1.1 text. In frames it is a 200 without what belongs to
+    /// HTTP/1.1 (RFC 8441 section 5).
+    pub(crate) async fn begin_tunnel(&self, head: &[u8]) -> Result<(), ProxyError> {
+        if self.in_frames() { self.begin(&heads::tunnel_text(head), false).await } else { self.send(head, false).await }
+    }
+
+    /// Sends data behind the head. With `last` nothing follows it.
+    pub(crate) async fn send(&self, data: &[u8], last: bool) -> Result<(), ProxyError> {
+        match self {
+            Self::Http1(stream) => stream.write_all(data).await.map_err(|_| ProxyError::ClientGone),
+            Self::Http2(stream) => stream.send(data, last).await,
+            Self::Http3(stream) => stream.send(data, last).await,
+        }
+    }
+
+    /// Where the body of the answer goes; `sink` is how it goes over HTTP/1.
+    pub(crate) fn outgoing(&self, sink: Sink) -> Outgoing<'_> {
+        match self {
+            Self::Http1(stream) => Outgoing::Http1(stream, sink),
+            Self::Http2(stream) => Outgoing::Http2(&stream.sender),
+            Self::Http3(stream) => Outgoing::Http3(&stream.sender),
         }
     }
 
     /// Sends a complete answer, given as HTTP/1.1 text whose head is `head` bytes long.
     pub(crate) async fn send_whole(&self, text: &[u8], head: usize) -> Result<(), ProxyError> {
-        match self {
-            Self::Http1(stream) => stream.write_all(text).await.map_err(|_| ProxyError::ClientGone),
-            Self::Http2(stream) => {
-                let (head, body) = text.split_at(head.min(text.len()));
-                stream.begin(head, body.is_empty())?;
-                if body.is_empty() { Ok(()) } else { stream.send(body, true).await }
-            }
+        if !self.in_frames() {
+            return self.send(text, true).await;
         }
+        let (head, body) = text.split_at(head.min(text.len()));
+        self.begin(head, body.is_empty()).await?;
+        if body.is_empty() { Ok(()) } else { self.send(body, true).await }
     }
 }

@@ -4,13 +4,12 @@ use h2::RecvStream;
 use sluice_http1::{Framing, ResponseFraming, ResponseHead, Version};
 
 use crate::answer::{Answer, COPY_LIMIT};
-use crate::body::{Http1Body, Incoming, Outgoing, bridge};
+use crate::body::{Http1Body, Incoming, bridge};
 use crate::buffers::Inbox;
 use crate::client::Client;
 use crate::deadline::Meter;
 use crate::error::ProxyError;
 use crate::http2::body::Http2Body;
-use crate::http2::stream::StreamClient;
 use crate::relay::{RelayError, Sink, Source, append, relay};
 use crate::response_head::{BodyForm, ConnectionForm, DownstreamHead};
 use crate::stream::Stream;
@@ -33,7 +32,7 @@ impl Answer<'_, '_> {
         match framing {
             ResponseFraming::None => (Sink::Identity, BodyForm::None),
             ResponseFraming::Length(length) => (Sink::Identity, BodyForm::Length(length)),
-            _ if matches!(self.request.connection.client, Client::Http2(_)) => (Sink::Identity, BodyForm::None),
+            _ if self.request.connection.client.in_frames() => (Sink::Identity, BodyForm::None),
             _ if self.request.head.version == Version::Http11 => (Sink::Chunked, BodyForm::Chunked),
             _ => (Sink::Identity, BodyForm::UntilClose),
         }
@@ -82,6 +81,7 @@ impl Answer<'_, '_> {
             cors: (!self.plan.lines.is_empty()).then_some(self.plan.lines),
             server_name: &options.server_name,
             service_time_ms: (!options.suppress_envoy_headers).then_some(elapsed_ms),
+            alternative: request.alternative(),
             keep_length,
             body,
             connection: form,
@@ -108,9 +108,7 @@ impl Answer<'_, '_> {
         let meter = Meter::new(&connection.deadlines);
         let result = match &connection.client {
             Client::Http1(client) => self.body(stream, client, inbox, &mut source, sink, &mut out, &meter).await,
-            Client::Http2(client) => {
-                Box::pin(self.body_in_frames(stream, client, inbox, &mut source, &out, &meter)).await
-            }
+            client => Box::pin(self.body_in_frames(stream, client, inbox, &mut source, &out, &meter)).await,
         };
         shared.scratch.put_out(out);
         self.sent += meter.bytes();
@@ -143,10 +141,7 @@ impl Answer<'_, '_> {
         let sink = self.head(head, text, length, &mut out);
         let meter = Meter::new(&connection.deadlines);
         self.started = true;
-        let begun = match &connection.client {
-            Client::Http1(client) => client.write_all(&out).await.map_err(|_| ProxyError::ClientGone),
-            Client::Http2(client) => client.begin(&out, ended),
-        };
+        let begun = connection.client.begin(&out, ended).await;
         shared.scratch.put_out(out);
         begun?;
         if ended {
@@ -154,10 +149,7 @@ impl Answer<'_, '_> {
         }
         let edits = &self.plan.choice.response_headers;
         let passes = |name: &[u8]| !edits.removes(name);
-        let to = match &connection.client {
-            Client::Http1(client) => Outgoing::Http1(client, sink),
-            Client::Http2(client) => Outgoing::Http2(&client.sender),
-        };
+        let to = connection.client.outgoing(sink);
         let moved = Box::pin(bridge(Incoming::Http2(Http2Body::new(body)), to, &passes, &meter)).await;
         self.sent += meter.bytes();
         moved.map(|_| ()).map_err(failure)
@@ -219,11 +211,11 @@ impl Answer<'_, '_> {
         Ok(surplus)
     }
 
-    /// As [`Answer::body`] for a client that speaks HTTP/2.
+    /// As [`Answer::body`] for a client that speaks in frames.
     async fn body_in_frames(
         &mut self,
         stream: &Stream,
-        client: &StreamClient,
+        client: &Client,
         inbox: &mut Inbox,
         source: &mut Source,
         head: &[u8],
@@ -235,7 +227,7 @@ impl Answer<'_, '_> {
         let (length, finished, mut surplus) = Self::first(source, inbox)?;
         let data = inbox.bytes().get(..length).unwrap_or_default();
         let last = finished && source.trailers().next().is_none();
-        client.begin(head, last && data.is_empty())?;
+        client.begin(head, last && data.is_empty()).await?;
         self.started = true;
         self.sent += data.len() as u64;
         if !data.is_empty() {
@@ -247,7 +239,7 @@ impl Answer<'_, '_> {
             if finished {
                 body.end();
             }
-            let rest = bridge(Incoming::Http1(body), Outgoing::Http2(&client.sender), &passes, meter).await;
+            let rest = bridge(Incoming::Http1(body), client.outgoing(Sink::Identity), &passes, meter).await;
             surplus |= !rest.map_err(failure)?.is_empty();
         }
         Ok(surplus)

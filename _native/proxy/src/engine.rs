@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::os::fd::{OwnedFd, RawFd};
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
 
 use sluice_host::{Host, HostError, RemoteWaker, SystemClock, Timer, TurnBudget};
@@ -12,6 +12,7 @@ use sluice_snapshot::Compiled;
 
 use crate::accept::{self, Stop};
 use crate::checks;
+use crate::http3::listen::{self, QuicListener};
 use crate::log_writer::LogWriter;
 use crate::memory::SharedWords;
 use crate::shared::Shared;
@@ -33,6 +34,9 @@ pub enum EngineError {
     /// Memory or a thread could not be had.
     #[error("cannot {0}: {1}")]
     System(&'static str, std::io::Error),
+    /// The cryptography that QUIC begins with is missing.
+    #[error("QUIC has no cipher to begin with")]
+    Quic,
 }
 
 /// Settings of an engine.
@@ -52,6 +56,7 @@ pub struct Engine {
     host: Host,
     shared: Rc<Shared>,
     listeners: RefCell<HashMap<String, Vec<Rc<Stop>>>>,
+    quic: RefCell<Vec<Weak<QuicListener>>>,
     panics: Cell<u64>,
 }
 
@@ -79,7 +84,7 @@ impl Engine {
                 sweep(&sweeping);
             }
         });
-        Ok(Self { host, shared, listeners: RefCell::default(), panics: Cell::new(0) })
+        Ok(Self { host, shared, listeners: RefCell::default(), quic: RefCell::default(), panics: Cell::new(0) })
     }
 
     /// The descriptor to watch for readability.
@@ -129,8 +134,24 @@ impl Engine {
         Ok(())
     }
 
-    /// Stops accepting on all sockets of a listener, after what is queued was accepted.
+    /// Takes HTTP/3 connections from a bound UDP socket for the listener section `name`. A socket that has connections of
+    /// an earlier name goes on under the new one.
+    pub fn listen_udp(&self, name: &str, fd: OwnedFd) -> Result<(), EngineError> {
+        let mut quic = self.quic.borrow_mut();
+        quic.retain(|listener| listener.strong_count() > 0);
+        let started = listen::start(&self.shared, name, fd, &quic)?;
+        quic.extend(started);
+        self.waker().wake();
+        Ok(())
+    }
+
+    /// Stops accepting on all sockets of a listener, after what is queued was accepted. HTTP/3 connections of a UDP socket
+    /// are asked to leave, because they keep the socket open.
     pub fn unlisten(&self, name: &str) {
+        for listener in self.quic.borrow().iter().filter_map(Weak::upgrade) {
+            listener.retire(name);
+            self.waker().wake();
+        }
         let stops = self.listeners.borrow_mut().remove(name).unwrap_or_default();
         for stop in stops {
             stop.stop();
@@ -156,6 +177,7 @@ impl Engine {
     pub fn drain(&self) {
         self.shared.draining.set(true);
         self.shared.pools.clear();
+        self.quic.borrow().iter().filter_map(Weak::upgrade).for_each(|listener| listener.wake_all());
         self.host.wake_all();
     }
 
@@ -182,6 +204,7 @@ impl Engine {
     /// Drops everything at once.
     pub fn close(&self) {
         self.listeners.borrow_mut().clear();
+        self.quic.borrow_mut().clear();
         self.host.close();
         self.shared.pools.clear();
         if let Some(log) = &self.shared.log {

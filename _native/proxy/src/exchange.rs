@@ -13,7 +13,7 @@ use sluice_snapshot::{Choice, Forward, HashSource, Route};
 use crate::answer::Answer;
 use crate::downstream::After;
 use crate::error::{ProxyError, Side};
-use crate::http2::head;
+use crate::heads;
 use crate::prepare::Prepared;
 use crate::reply::Reply;
 use crate::request::Request;
@@ -68,7 +68,7 @@ async fn send_head(wire: &Wire, prepared: &Prepared, encrypted: bool, reused: bo
         }
         Wire::Http2(lease) => {
             let scheme = if encrypted { Scheme::HTTPS } else { Scheme::HTTP };
-            let message = head::request(&Bytes::copy_from_slice(&prepared.out), scheme)
+            let message = heads::request(&Bytes::copy_from_slice(&prepared.out), scheme)
                 .map_err(|_| ProxyError::Untranslatable)?;
             let early = &prepared.early;
             lease.start(message, prepared.complete && early.is_empty()).await?;

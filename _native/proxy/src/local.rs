@@ -8,7 +8,7 @@ use crate::downstream::{After, DRAIN_LIMIT, Downstream};
 use crate::relay::Source;
 use crate::reply::Reply;
 use crate::request::Request;
-use crate::response_head::ConnectionForm;
+use crate::response_head::{ConnectionForm, alternative};
 use crate::stream::Stream;
 
 impl Request<'_> {
@@ -52,7 +52,11 @@ impl Request<'_> {
             Framing::Chunked => true,
         };
         let form = self.connection_form(close || !drainable);
-        let reply = reply.connection(form).head_only(self.head.method == Method::Head);
+        let mut alternatives = Vec::new();
+        if let Some(port) = self.alternative() {
+            alternative(&mut alternatives, port);
+        }
+        let reply = reply.lines(&alternatives).connection(form).head_only(self.head.method == Method::Head);
         self.record.status.set(reply.status());
         self.record.flags.set(flag);
         let mut out = shared.scratch.out();

@@ -4,7 +4,6 @@ use bytes::Bytes;
 use sluice_http1::{Framing, Method, Underscores};
 use sluice_snapshot::{Choice, Forward, HostRewrite, Protocol, Route};
 
-use crate::client::Client;
 use crate::relay::{RelayError, Sink, Source, append};
 use crate::request::{Request, joined};
 use crate::request_head::{BodyHeader, UpstreamHead};
@@ -102,7 +101,7 @@ impl Request<'_> {
         let mut out = shared.scratch.out();
         head.write(&mut out);
         let sink = if self.head.framing == Framing::Chunked { Sink::Chunked } else { Sink::Identity };
-        if let Client::Http2(_) = self.connection.client {
+        if self.connection.client.in_frames() {
             // Its body comes in frames of its own, none of it with the head.
             let complete = self.head.framing == Framing::None;
             return Ok(Prepared { out, source: Source::Empty, sink, taken: 0, complete, early: Bytes::new() });

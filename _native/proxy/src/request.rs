@@ -9,6 +9,7 @@ use sluice_policy::stats::Global;
 use sluice_policy::{ClientInfo, CorsDecision, Redirect, RedirectRequest, uuid_v4};
 use sluice_snapshot::{Action, Choice, Compiled, Listener, Route, Selection, VirtualHost, select};
 
+use crate::client::Client;
 use crate::downstream::{After, Downstream};
 use crate::record::Record;
 use crate::reply::Reply;
@@ -150,6 +151,16 @@ impl<'c> Request<'c> {
         }
         let colon = authority.iter().rposition(|&byte| byte == b':');
         colon.and_then(|at| authority.get(..at)).unwrap_or(authority)
+    }
+
+    /// The port where the same is served over HTTP/3; told to clients that came over TLS and TCP.
+    pub(crate) fn alternative(&self) -> Option<u16> {
+        let client = &self.connection.client;
+        if !client.is_tls() || matches!(client, Client::Http3(_)) {
+            return None;
+        }
+        let listener = self.compiled.listener(&self.connection.listener)?;
+        listener.advertises_http3().then_some(listener.port)
     }
 
     async fn answer(&self, served: &mut Option<&'c Route>) -> After {

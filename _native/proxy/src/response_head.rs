@@ -1,6 +1,6 @@
 //! The answer's head as the client gets it.
 
-use sluice_http1::{HeaderKind, ResponseHead};
+use sluice_http1::{HeaderEntry, HeaderKind, ResponseHead};
 use sluice_policy::HeaderEdits;
 use sluice_policy::facts::RequestFacts;
 
@@ -89,6 +89,13 @@ pub(crate) fn header(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
     out.extend_from_slice(b"\r\n");
 }
 
+/// Says that HTTP/3 is served on a port of the same host (RFC 7838 section 3, RFC 9114 section 3.1.1).
+pub(crate) fn alternative(out: &mut Vec<u8>, port: u16) {
+    out.extend_from_slice(b"alt-svc: h3=\":");
+    out.extend_from_slice(itoa::Buffer::new().format(port).as_bytes());
+    out.extend_from_slice(b"\"; ma=86400\r\n");
+}
+
 /// Appends framing and connection headers and the empty line.
 pub(crate) fn finish(out: &mut Vec<u8>, body: BodyForm, connection: ConnectionForm) {
     match body {
@@ -121,6 +128,8 @@ pub(crate) struct DownstreamHead<'r> {
     pub(crate) server_name: &'r [u8],
     /// Milliseconds the upstream took; `None` leaves the header out.
     pub(crate) service_time_ms: Option<u64>,
+    /// Port where HTTP/3 is served, to be told unless the answer or an edit names alternatives of its own.
+    pub(crate) alternative: Option<u16>,
     /// A 101 or 304 keeps headers that otherwise belong to the framing.
     pub(crate) keep_length: bool,
     pub(crate) body: BodyForm,
@@ -143,11 +152,21 @@ impl DownstreamHead<'_> {
             out.extend_from_slice(itoa::Buffer::new().format(time).as_bytes());
             out.extend_from_slice(b"\r\n");
         }
+        if let Some(port) = self.alternative.filter(|_| !self.names_alternatives()) {
+            alternative(out, port);
+        }
         if let Some(cors) = self.cors {
             out.extend_from_slice(cors);
         }
         self.edits.append_added(out, self.edit_facts);
         finish(out, self.body, self.connection);
+    }
+
+    fn names_alternatives(&self) -> bool {
+        const NAME: &[u8] = b"alt-svc";
+        let own = |entry: &HeaderEntry| entry.name.of(self.bytes).eq_ignore_ascii_case(NAME);
+        (!self.edits.removes(NAME) && self.head.headers.iter().any(own))
+            || self.edits.additions().any(|added| added.name().eq_ignore_ascii_case(NAME))
     }
 
     /// Copies the upstream's lines that pass, neighbours in one piece. Tells whether there was a `Date`.

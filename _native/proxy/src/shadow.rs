@@ -10,8 +10,8 @@ use sluice_policy::headers::HeaderEdits;
 use sluice_snapshot::{Compiled, HostRewrite, Route, Shadow};
 
 use crate::buffers::{Inbox, LARGE};
+use crate::heads;
 use crate::http2::body::Http2Body;
-use crate::http2::head;
 use crate::relay::Source;
 use crate::request::{Request, joined};
 use crate::request_head::{BodyHeader, UpstreamHead};
@@ -135,7 +135,7 @@ async fn send(
         Wire::Http2(lease) => {
             let scheme = if cluster.tls.is_some() { Scheme::HTTPS } else { Scheme::HTTP };
             let (head, body) = message.text.split_at(message.head);
-            let request = head::request(&Bytes::copy_from_slice(head), scheme).ok()?;
+            let request = heads::request(&Bytes::copy_from_slice(head), scheme).ok()?;
             lease.start(request, body.is_empty()).await.ok()?;
             lease.sender.send(Bytes::copy_from_slice(body), !body.is_empty()).await.ok()?;
             let (_, answer) = lease.response().await.ok()?;

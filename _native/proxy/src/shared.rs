@@ -220,6 +220,11 @@ impl Shared {
         self.rng.borrow_mut().next_u64()
     }
 
+    /// A key of WebSocket for clients that send none (RFC 6455 section 4.1).
+    pub(crate) fn random_key(&self) -> [u8; 16] {
+        (u128::from(self.random()) << 64 | u128::from(self.random())).to_be_bytes()
+    }
+
     /// Runs `draw` with the generator.
     pub(crate) fn with_rng<R>(&self, draw: impl FnOnce(&mut Rng) -> R) -> R {
         draw(&mut self.rng.borrow_mut())

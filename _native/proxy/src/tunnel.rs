@@ -9,12 +9,11 @@ use std::task::Poll;
 use bytes::Bytes;
 use sluice_http1::{HeaderKind, ResponseHead};
 
+use crate::body::{Incoming, Outgoing};
 use crate::client::Client;
 use crate::deadline::{Deadlines, Meter};
 use crate::downstream::{Downstream, LINGER_NS};
-use crate::http2::body::Http2Body;
-use crate::http2::stream::StreamClient;
-use crate::relay::Progress;
+use crate::relay::{Progress, RelayError, Sink};
 use crate::request::Request;
 use crate::shared::Shared;
 use crate::stream::Stream;
@@ -69,28 +68,40 @@ pub(crate) fn base64(data: &[u8]) -> Vec<u8> {
 /// The client's end of a tunnel.
 enum Far<'t> {
     Http1(&'t Stream),
-    Http2(&'t StreamClient, RefCell<Option<Http2Body>>),
+    /// A stream of frames; what it carries is taken once.
+    Frames(Outgoing<'t>, RefCell<Option<Incoming<'t>>>),
+}
+
+/// What ended the bytes of one direction.
+fn failure(error: RelayError) -> io::Error {
+    match error {
+        RelayError::Read(Some(error)) | RelayError::Write(error) => error,
+        RelayError::Read(None) => io::ErrorKind::UnexpectedEof.into(),
+        RelayError::Framing(reason) => io::Error::new(io::ErrorKind::InvalidData, reason),
+    }
 }
 
 impl<'t> Far<'t> {
     fn of(client: &'t Client) -> Self {
-        match client {
-            Client::Http1(stream) => Self::Http1(stream),
-            Client::Http2(stream) => Self::Http2(stream, RefCell::new(stream.take_body())),
-        }
+        let body = match client {
+            Client::Http1(stream) => return Self::Http1(stream),
+            Client::Http2(stream) => stream.take_body().map(Incoming::Http2),
+            Client::Http3(stream) => stream.take_body().map(Incoming::Http3),
+        };
+        Self::Frames(client.outgoing(Sink::Identity), RefCell::new(body))
     }
 
     async fn write(&self, data: &[u8]) -> io::Result<()> {
         match self {
             Self::Http1(stream) => stream.write_all(data).await,
-            Self::Http2(stream, _) => stream.sender.send(Bytes::copy_from_slice(data), false).await,
+            Self::Frames(to, _) => to.send(Bytes::copy_from_slice(data), false).await.map_err(failure),
         }
     }
 
     async fn end(&self) -> io::Result<()> {
         match self {
             Self::Http1(stream) => stream.shutdown_write().await,
-            Self::Http2(stream, _) => stream.sender.send(Bytes::new(), true).await,
+            Self::Frames(to, _) => to.send(Bytes::new(), true).await.map_err(failure),
         }
     }
 }
@@ -179,9 +190,9 @@ impl Tunnel<'_> {
                 written?;
                 meter.moved(count);
             },
-            Far::Http2(_, body) => {
+            Far::Frames(_, body) => {
                 let Some(mut body) = body.take() else { return Ok(()) };
-                while let Some((data, _)) = body.data().await? {
+                while let Some((data, _)) = body.data().await.map_err(failure)? {
                     self.upstream.write_all(&data).await?;
                     meter.moved(data.len());
                 }

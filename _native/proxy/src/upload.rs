@@ -55,9 +55,11 @@ impl Request<'_> {
                 }
                 (client, wire) => {
                     let from = match client {
-                        Client::Http1(client) => Incoming::Http1(Http1Body::new(pool, client, source)),
-                        Client::Http2(client) => Incoming::Http2(client.take_body().ok_or(ProxyError::ClientGone)?),
+                        Client::Http1(client) => Some(Incoming::Http1(Http1Body::new(pool, client, source))),
+                        Client::Http2(client) => client.take_body().map(Incoming::Http2),
+                        Client::Http3(client) => client.take_body().map(Incoming::Http3),
                     };
+                    let from = from.ok_or(ProxyError::ClientGone)?;
                     let to = match wire {
                         Wire::Http1(link) => Outgoing::Http1(&link.stream, sink),
                         Wire::Http2(lease) => Outgoing::Http2(&lease.sender),

@@ -142,7 +142,12 @@ impl Engine {
         self.engine.listen(listener, duplicate(fd)?).map_err(errors::engine)
     }
 
-    /// Stop accepting for a listener. Connections stay.
+    /// Take HTTP/3 connections from UDP socket ``fd`` (duplicated) for listener section ``listener``.
+    fn listen_udp(&self, listener: &str, fd: RawFd) -> PyResult<()> {
+        self.engine.listen_udp(listener, duplicate(fd)?).map_err(errors::engine)
+    }
+
+    /// Stop accepting for a listener. Connections over TCP stay, those over UDP are asked to leave.
     fn unlisten(&self, listener: &str) {
         self.engine.unlisten(listener);
     }

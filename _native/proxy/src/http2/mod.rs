@@ -5,8 +5,6 @@
 //! one place that decides which fields pass, whatever the protocols of the two sides are.
 
 pub(crate) mod body;
-pub(crate) mod flood;
-pub(crate) mod head;
 pub(crate) mod server;
 pub(crate) mod stream;
 pub(crate) mod upstream;

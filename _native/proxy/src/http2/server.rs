@@ -18,11 +18,11 @@ use sluice_http1::{Framing, RejectReason, RequestError, parse_request};
 use sluice_snapshot::Options;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::flood::ResetJudge;
-use super::head::request_text;
 use super::stream::StreamClient;
 use crate::client::Client;
 use crate::downstream::{After, Busy, Downstream, LINGER_NS, Open};
+use crate::flood::ResetJudge;
+use crate::heads::request_text;
 use crate::request::Request;
 use crate::shared::Shared;
 use crate::stream::Stream;
@@ -193,7 +193,7 @@ async fn exchange(arrival: Rc<Arrival>, message: Message<RecvStream>, respond: S
     let connects = parts.extensions.get::<Protocol>().is_some();
     let has_body = body.is_some() && !connects;
     let mut text = shared.scratch.out();
-    request_text(&parts, || (u128::from(shared.random()) << 64 | u128::from(shared.random())).to_be_bytes(), &mut text);
+    request_text(&parts, || shared.random_key(), &mut text);
     drop(parts);
     let downstream = Downstream {
         shared: Rc::clone(shared),

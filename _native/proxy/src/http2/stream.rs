@@ -9,13 +9,8 @@ use h2::{Reason, RecvStream};
 use http::{Response, StatusCode};
 
 use super::body::{Http2Body, Sender};
-use super::head;
 use crate::error::ProxyError;
-
-fn translate(text: &[u8]) -> Result<Response<()>, ProxyError> {
-    head::response(&Bytes::copy_from_slice(text))
-        .map_err(|_| ProxyError::UpstreamProtocol("a field of its answer cannot be sent over HTTP/2"))
-}
+use crate::heads;
 
 /// The two halves of a stream.
 pub(crate) struct StreamClient {
@@ -75,18 +70,8 @@ impl StreamClient {
 
     /// Sends the head that the HTTP/1.1 text `head` says.
     pub(crate) fn begin(&self, head: &[u8], end: bool) -> Result<(), ProxyError> {
-        self.respond(translate(head)?, end)
-    }
-
-    /// Sends the head of a switch of protocols: 200, without what belongs to HTTP/1.1 (RFC 8441 section 5).
-    pub(crate) fn begin_tunnel(&self, head: &[u8]) -> Result<(), ProxyError> {
-        let mut response = translate(head)?;
-        *response.status_mut() = StatusCode::OK;
-        response.headers_mut().remove("sec-websocket-accept");
-        self.respond(response, false)
-    }
-
-    fn respond(&self, response: Response<()>, end: bool) -> Result<(), ProxyError> {
+        let response = heads::response(&Bytes::copy_from_slice(head))
+            .map_err(|_| ProxyError::UpstreamProtocol("a field of its answer cannot be sent over HTTP/2"))?;
         let sent = self.respond.borrow_mut().send_response(response, end).map_err(|_| ProxyError::ClientGone)?;
         self.begun.set(true);
         if !end {

@@ -6,6 +6,7 @@ pub(crate) mod config;
 pub(crate) mod http2;
 pub(crate) mod latch;
 pub(crate) mod pair;
+pub(crate) mod quic;
 pub(crate) mod secure;
 pub(crate) mod upstream;
 pub(crate) mod wire;

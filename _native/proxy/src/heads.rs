@@ -1,4 +1,4 @@
-//! Heads between HTTP/2 and the text of HTTP/1.1.
+//! Heads between HTTP/2 or HTTP/3 and the text of HTTP/1.1.
 
 use bytes::Bytes;
 use h2::ext::Protocol;
@@ -12,14 +12,15 @@ use crate::tunnel::base64;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Untranslatable;
 
-/// Fields that exist only between two HTTP/1 peers (RFC 9113 section 8.2.2).
-fn is_connection_specific(name: &[u8]) -> bool {
+/// Fields that exist only between two HTTP/1 peers (RFC 9113 section 8.2.2, RFC 9114 section 4.2).
+pub(crate) fn is_connection_specific(name: &[u8]) -> bool {
     const NAMES: [&[u8]; 6] =
         [b"connection", b"transfer-encoding", b"keep-alive", b"upgrade", b"proxy-connection", b"http2-settings"];
     NAMES.iter().any(|other| name.eq_ignore_ascii_case(other))
 }
 
-fn line(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
+/// Appends a field line.
+pub(crate) fn line(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
     out.extend_from_slice(name);
     out.extend_from_slice(b": ");
     out.extend_from_slice(value);
@@ -30,8 +31,8 @@ fn line(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
 /// `host` become two fields, which is refused there (RFC 9113 section 8.3.1). An extended CONNECT becomes the upgrade
 /// that it stands for (RFC 8441 section 5); `key` is what HTTP/1.1 wants to be asked for in it.
 pub(crate) fn request_text(parts: &request::Parts, key: impl FnOnce() -> [u8; 16], out: &mut Vec<u8>) {
-    let upgrade = parts.extensions.get::<Protocol>();
-    out.extend_from_slice(upgrade.map_or(parts.method.as_str(), |_| "GET").as_bytes());
+    let protocol = parts.extensions.get::<Protocol>();
+    out.extend_from_slice(protocol.map_or(parts.method.as_str(), |_| "GET").as_bytes());
     out.push(b' ');
     let authority = parts.uri.authority().map(Authority::as_str);
     // CONNECT names an authority in place of a path; a path that is missing elsewhere is nobody's `/`.
@@ -59,14 +60,33 @@ pub(crate) fn request_text(parts: &request::Parts, key: impl FnOnce() -> [u8; 16
         }
         out.extend_from_slice(b"\r\n");
     }
-    if let Some(protocol) = upgrade {
-        line(out, b"connection", b"Upgrade");
-        line(out, b"upgrade", protocol.as_str().as_bytes());
-        if protocol.as_str().eq_ignore_ascii_case("websocket") {
-            line(out, b"sec-websocket-key", &base64(&key()));
+    if let Some(protocol) = protocol {
+        upgrade(out, protocol.as_str().as_bytes(), key);
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+/// The fields that make an upgrade of an extended CONNECT (RFC 8441 section 5); `key` is what HTTP/1.1 wants to be asked
+/// for in that of WebSocket.
+pub(crate) fn upgrade(out: &mut Vec<u8>, protocol: &[u8], key: impl FnOnce() -> [u8; 16]) {
+    line(out, b"connection", b"Upgrade");
+    line(out, b"upgrade", protocol);
+    if protocol.eq_ignore_ascii_case(b"websocket") {
+        line(out, b"sec-websocket-key", &base64(&key()));
+    }
+}
+
+/// The answer to an extended CONNECT for a switch of protocols over HTTP/1.1, given as text: 200, without the proof that
+/// belongs to the key.
+pub(crate) fn tunnel_text(switch: &[u8]) -> Vec<u8> {
+    let mut out = b"HTTP/1.1 200 \r\n".to_vec();
+    for (name, value) in lines(switch, first_line(switch).unwrap_or(switch.len())) {
+        if !name.eq_ignore_ascii_case(b"sec-websocket-accept") {
+            line(&mut out, name, value);
         }
     }
     out.extend_from_slice(b"\r\n");
+    out
 }
 
 /// Appends a response head as HTTP/1.1 text.
@@ -80,8 +100,8 @@ pub(crate) fn response_text(parts: &response::Parts, out: &mut Vec<u8>) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// The lines of a head behind its first one, as slices of `text` that share its memory.
-fn lines(text: &Bytes, from: usize) -> impl Iterator<Item = (&[u8], Bytes)> {
+/// Names and values of a head, whose first line is `from` bytes long.
+pub(crate) fn lines(text: &[u8], from: usize) -> impl Iterator<Item = (&[u8], &[u8])> {
     let mut at = from;
     std::iter::from_fn(move || {
         let rest = text.get(at..)?;
@@ -89,9 +109,8 @@ fn lines(text: &Bytes, from: usize) -> impl Iterator<Item = (&[u8], Bytes)> {
         let end = memchr::memchr(b'\r', rest).filter(|&end| end > 0)?;
         let colon = memchr::memchr(b':', &rest[..end])?;
         let start = if rest.get(colon + 1) == Some(&b' ') { colon + 2 } else { colon + 1 };
-        let value = text.slice(at + start.min(end)..at + end);
         at += end + 2;
-        Some((&rest[..colon], value))
+        Some((&rest[..colon], &rest[start.min(end)..end]))
     })
 }
 
@@ -103,20 +122,24 @@ fn append(headers: &mut HeaderMap, name: &[u8], value: Bytes) -> Result<(), Untr
 }
 
 /// Length of the first line with its end.
-fn first_line(text: &[u8]) -> Result<usize, Untranslatable> {
+pub(crate) fn first_line(text: &[u8]) -> Result<usize, Untranslatable> {
     memchr::memchr(b'\r', text).map(|end| end + 2).ok_or(Untranslatable)
+}
+
+/// The status of a response from the text of its head.
+pub(crate) fn status(text: &[u8]) -> Result<StatusCode, Untranslatable> {
+    text.get(9..12).and_then(|digits| StatusCode::from_bytes(digits).ok()).ok_or(Untranslatable)
 }
 
 /// A response from the text of an HTTP/1.1 head.
 pub(crate) fn response(text: &Bytes) -> Result<Response<()>, Untranslatable> {
     let start = first_line(text)?;
-    let status = text.get(9..12).and_then(|digits| StatusCode::from_bytes(digits).ok()).ok_or(Untranslatable)?;
     let mut response = Response::new(());
-    *response.status_mut() = status;
+    *response.status_mut() = status(text)?;
     *response.version_mut() = Version::HTTP_2;
     for (name, value) in lines(text, start) {
         if !is_connection_specific(name) {
-            append(response.headers_mut(), name, value)?;
+            append(response.headers_mut(), name, text.slice_ref(value))?;
         }
     }
     Ok(response)
@@ -135,9 +158,9 @@ pub(crate) fn request(text: &Bytes, scheme: Scheme) -> Result<Request<()>, Untra
     let mut authority = None;
     for (name, value) in lines(text, start) {
         if name.eq_ignore_ascii_case(b"host") && authority.is_none() {
-            authority = Some(Authority::from_maybe_shared(value).map_err(|_| Untranslatable)?);
+            authority = Some(Authority::from_maybe_shared(text.slice_ref(value)).map_err(|_| Untranslatable)?);
         } else if !is_connection_specific(name) {
-            append(request.headers_mut(), name, value)?;
+            append(request.headers_mut(), name, text.slice_ref(value))?;
         }
     }
     let mut parts = http::uri::Parts::default();
