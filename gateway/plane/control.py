@@ -53,7 +53,10 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class Listen:
-    """Master → worker: accept from ``fd`` for listener section ``name``, beside what it accepts from already."""
+    """Master → worker: accept from ``fd`` for listener section ``name``, beside what it accepts from already.
+
+    A datagram socket is one for HTTP/3.
+    """
 
     descriptors: ClassVar[tuple[str, ...]] = ("fd",)
     name: str

@@ -65,8 +65,13 @@ class EngineHost:
         self.engine.listen(listener, fd)
         self._names.add(listener)
 
+    def listen_udp(self, listener: str, fd: int) -> None:
+        """As :meth:`listen`, for HTTP/3 on a UDP socket."""
+        self.engine.listen_udp(listener, fd)
+        self._names.add(listener)
+
     def unlisten(self, listener: str) -> None:
-        """Stop accepting for a listener; its connections stay."""
+        """Stop accepting for a listener; its connections stay, but those of HTTP/3 are asked to leave."""
         self.engine.unlisten(listener)
         self._names.discard(listener)
 

@@ -1,8 +1,12 @@
-"""The listening sockets of the master: one SO_REUSEPORT socket for each (address, port) and worker slot.
+"""The listening sockets of the master: one SO_REUSEPORT socket for each (address, port, TCP or UDP) and worker slot.
 
 The master keeps every socket open for as long as its listener exists, so a worker that crashes or is replaced loses no
 queued connection. A socket that is no longer wanted is retired: it refuses new connections, what is queued is still
 accepted, then it is closed. Nothing here waits; the owner calls :meth:`SocketTable.advance` until ``busy`` is false.
+
+The kernel gives every datagram of a connection to the same UDP socket for as long as the group of sockets stays the
+same, which it does because the master holds all of them. A UDP socket has no queue of connections: its worker refuses
+new ones.
 """
 
 from __future__ import annotations
@@ -33,10 +37,13 @@ _HINTS = {
     errno.EADDRNOTAVAIL: "this machine does not have the address",
 }
 
-SERVED = frozenset({"http"})
+SERVED = frozenset({"http", "udp"})
 """Protocols of listeners (:class:`gateway.ir.Listener`) that the data plane speaks; ports of others stay closed."""
 
-Key = tuple[str, int, str]
+UDP_BUFFER = 1024 * 1024
+"""Bytes of datagrams that one UDP socket may hold in either direction; capped by ``rmem_max`` and ``wmem_max``."""
+
+Key = tuple[str, int, str, bool]
 
 
 @dataclass(slots=True)
@@ -47,8 +54,26 @@ class Bound:
     name: str
     address: str
     port: int
+    udp: bool
     sockets: list[socket.socket]
     retired_at: float | None = None
+
+    @property
+    def waiting(self) -> bool:
+        """Whether connections wait to be accepted."""
+        return not self.udp and any(map(tcp.waiting, self.sockets))
+
+    def refuse_new(self) -> None:
+        """Ignore new connections over TCP; those over UDP are the workers' to refuse."""
+        if not self.udp:
+            for sock in self.sockets:
+                tcp.refuse_new(sock)
+
+    def take_new(self) -> None:
+        """Undo :meth:`refuse_new`."""
+        if not self.udp:
+            for sock in self.sockets:
+                tcp.take_new(sock)
 
     def close(self) -> None:
         for sock in self.sockets:
@@ -105,7 +130,7 @@ class SocketTable:
         keep: list[tuple[Key, Bound]] = []
         for key, bound in self._retiring:
             age = now - (bound.retired_at or now)
-            if age < self._settings.handover or (age < RETIRE_LIMIT and any(map(tcp.waiting, bound.sockets))):
+            if age < self._settings.handover or (age < RETIRE_LIMIT and bound.waiting):
                 keep.append((key, bound))
             else:
                 bound.close()
@@ -129,10 +154,16 @@ class SocketTable:
         """Whether a wanted port is not bound."""
         return bool(self._failed)
 
-    def slot(self, slot: int) -> dict[str, dict[int, int]]:
-        """What a worker slot shall accept from: listener name to {token: descriptor}. The master keeps ownership."""
+    def slot(self, slot: int, *, lent: bool = False) -> dict[str, dict[int, int]]:
+        """What a worker slot shall accept from: listener name to {token: descriptor}. The master keeps ownership.
+
+        ``lent``: what another worker can serve for this one. Connections cannot be handed back with a UDP socket, so
+        that is none: clients of HTTP/3 take TCP meanwhile.
+        """
         table: dict[str, dict[int, int]] = {}
         for bound in [*self._bound.values(), *(bound for _, bound in self._retiring)]:
+            if lent and bound.udp:
+                continue
             token = bound.token * self._slots + slot
             table.setdefault(bound.name, {})[token] = bound.sockets[slot].fileno()
         return table
@@ -150,69 +181,78 @@ class SocketTable:
         return self._conflicts + tuple(_failure(self._wanted[key], error) for key, error in self._failed.items())
 
     def _key(self, listener: Listener) -> Key:
-        return (listener.address, listener.port, listener.name if self._settings.ephemeral or not listener.port else "")
+        name = listener.name if self._settings.ephemeral or not listener.port else ""
+        return (listener.address, listener.port, name, listener.protocol == "udp")
 
     def _take(self, key: Key, listener: Listener) -> None:
         bound = self._bound.get(key) or self._revive(key)
         if bound is not None:
             bound.name = listener.name
             return
-        dual_stack = not any(other[1] == key[1] and ":" not in other[0] for other in self._wanted)
+        udp = key[3]
+        dual_stack = not any((other[1], other[3]) == (key[1], udp) and ":" not in other[0] for other in self._wanted)
         port = 0 if self._settings.ephemeral else listener.port
         try:
-            sockets = bind(listener.address, port, self._slots, self._settings.backlog, dual_stack=dual_stack)
+            backlog = None if udp else self._settings.backlog
+            sockets = bind(listener.address, port, self._slots, backlog, dual_stack=dual_stack)
         except OSError as error:
             self._failed[key] = error
             return
         self._failed.pop(key, None)
         port = sockets[0].getsockname()[1]
-        self._bound[key] = Bound(next(self._tokens), listener.name, listener.address, port, sockets)
+        self._bound[key] = Bound(next(self._tokens), listener.name, listener.address, port, udp, sockets)
 
     def _retire(self, key: Key, now: float) -> None:
         bound = self._bound.pop(key)
         bound.retired_at = now
-        for sock in bound.sockets:
-            tcp.refuse_new(sock)
+        bound.refuse_new()
         self._retiring.append((key, bound))
 
     def _revive(self, key: Key) -> Bound | None:
         for index, (candidate, bound) in enumerate(self._retiring):
             if candidate == key:
                 del self._retiring[index]
-                for sock in bound.sockets:
-                    tcp.take_new(sock)
+                bound.take_new()
                 bound.retired_at = None
                 self._bound[key] = bound
                 return bound
         return None
 
 
-def bind(address: str, port: int, count: int, backlog: int, *, dual_stack: bool = True) -> list[socket.socket]:
-    """``count`` listening sockets that share one port. Raises :class:`OSError`; then nothing stays open.
+def bind(address: str, port: int, count: int, backlog: int | None, *, dual_stack: bool = True) -> list[socket.socket]:
+    """``count`` sockets that share one port: listening ones, or UDP ones without a ``backlog``. Raises
+    :class:`OSError`; then nothing stays open.
 
     A first bind without SO_REUSEPORT finds out whether somebody else has the port: another process of the same user
     would otherwise silently take a share of the connections.
     """
     with ExitStack() as cleanup:
-        with _socket(address, dual_stack=dual_stack) as probe:
+        kind = socket.SOCK_DGRAM if backlog is None else socket.SOCK_STREAM
+        with _socket(address, kind, dual_stack=dual_stack) as probe:
             probe.bind((address, port))
         sockets: list[socket.socket] = []
         for _ in range(count):
-            sock = cleanup.enter_context(_socket(address, dual_stack=dual_stack))
+            sock = cleanup.enter_context(_socket(address, kind, dual_stack=dual_stack))
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
             sock.bind((address, port))
             port = sock.getsockname()[1]
             sockets.append(sock)
-        for sock in sockets:
-            sock.listen(backlog)
+        if backlog is not None:
+            for sock in sockets:
+                sock.listen(backlog)
         cleanup.pop_all()
         return sockets
 
 
-def _socket(address: str, *, dual_stack: bool) -> socket.socket:
+def _socket(address: str, kind: socket.SocketKind, *, dual_stack: bool) -> socket.socket:
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    sock = socket.socket(family, kind | socket.SOCK_NONBLOCK)
+    if kind == socket.SOCK_STREAM:
+        # Connections of the process before may still be closing. A UDP port could be shared by this option.
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    else:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, UDP_BUFFER)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, UDP_BUFFER)
     if family == socket.AF_INET6:
         sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(address != "::" or not dual_stack))
     return sock
@@ -224,7 +264,8 @@ def _origin(listener: Listener) -> Origin:
 
 
 def _failure(listener: Listener, error: OSError) -> Diagnostic:
-    message = f"cannot listen on {listener.address} port {listener.port}: {os.strerror(error.errno or 0)}"
+    port = f"UDP port {listener.port}" if listener.protocol == "udp" else f"port {listener.port}"
+    message = f"cannot listen on {listener.address} {port}: {os.strerror(error.errno or 0)}"
     return Diagnostic(
         "error", "port-unavailable", message, _origin(listener), "spec.port", _HINTS.get(error.errno or 0, "")
     )

@@ -1,7 +1,7 @@
 """Keeps one worker in every slot: starts, feeds, replaces and drains them.
 
 Sockets and shared memory belong to the master, so a worker can be replaced without losing a queued connection or a
-counter. While a slot waits out a crash loop, a living sibling accepts from its sockets too.
+counter. While a slot waits out a crash loop, a living sibling accepts from its TCP sockets too.
 """
 
 from __future__ import annotations
@@ -239,7 +239,7 @@ class Supervisor:
         living = [slot.number for slot in self.slots if slot.serving and not slot.waiting]
         for slot in self.slots:
             if slot.waiting and living:
-                _merge(tables[living[slot.number % len(living)]], self.sockets.slot(slot.number))
+                _merge(tables[living[slot.number % len(living)]], self.sockets.slot(slot.number, lent=True))
         for slot in self.slots:
             slot.sync(tables[slot.number])
 

@@ -151,7 +151,9 @@ class Worker:
     def _listen(self, channel: Channel, message: Listen) -> None:
         sock = socket.socket(fileno=message.fd)
         try:
-            self._require_host().listen(message.name, message.fd)
+            host = self._require_host()
+            listen = host.listen_udp if sock.type == socket.SOCK_DGRAM else host.listen
+            listen(message.name, message.fd)
         except (OSError, _native.NativeError) as error:
             sock.close()
             channel.send(Failed(f"listener {message.name}: {error}"))
@@ -166,8 +168,9 @@ class Worker:
     async def _close_sockets(self) -> None:
         """Without a master: refuse new connections, accept what is queued, stop accepting."""
         for sock in [sock for sockets in self._listening.values() for sock in sockets]:
-            with contextlib.suppress(OSError):
-                tcp.refuse_new(sock)
+            if sock.type == socket.SOCK_STREAM:
+                with contextlib.suppress(OSError):
+                    tcp.refuse_new(sock)
         await asyncio.sleep(self._handover)
         for name in list(self._listening):
             self._unlisten(name)

@@ -86,6 +86,10 @@ class Engine:
         os.fstat(fd)
         self.log.append(("listen", listener))
 
+    def listen_udp(self, listener: str, fd: int) -> None:
+        os.fstat(fd)
+        self.log.append(("listen_udp", listener))
+
     def unlisten(self, listener: str) -> None:
         self.log.append(("unlisten", listener))
 

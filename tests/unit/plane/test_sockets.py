@@ -24,6 +24,10 @@ def listener(name: str, port: int = 0, address: str = LOOPBACK) -> Listener:
     return Listener(name, origin, address, port, tls=False, security="xfp", virtual_hosts=())
 
 
+def quic(name: str, port: int = 0, address: str = LOOPBACK) -> Listener:
+    return replace(listener(name, port, address), tls=True, protocol="udp", http3=True)
+
+
 @pytest.fixture
 def table() -> Iterator[SocketTable]:
     table = SocketTable(SETTINGS, slots=2)
@@ -147,3 +151,70 @@ def test_ephemeral_ports_ignore_the_manifest() -> None:
     assert len(set(ports.values())) == 2
     assert 80 not in ports.values()
     table.close()
+
+
+def test_tcp_and_udp_share_a_number(table: SocketTable) -> None:
+    port = free_port()
+    table.update([listener("web", port), quic("quic", port)], now=0.0)
+    assert table.diagnostics() == ()
+    assert table.ports() == {"web": port, "quic": port}
+    with socket.socket(fileno=socket.dup(descriptors(table, 1, "quic")[0])) as sock:
+        assert (sock.type, sock.getsockname()) == (socket.SOCK_DGRAM, (LOOPBACK, port))
+        assert not os.get_blocking(sock.fileno())
+
+
+def test_datagrams_of_one_sender_reach_one_slot(table: SocketTable) -> None:
+    table.update([quic("quic")], now=0.0)
+    ours = [socket.socket(fileno=socket.dup(descriptors(table, slot, "quic")[0])) for slot in (0, 1)]
+    reached = set()
+    for _ in range(32):
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+            sender.connect((LOOPBACK, table.ports()["quic"]))
+            for _ in range(5):
+                sender.send(b"x")
+        counts = [received(sock) for sock in ours]
+        assert sorted(counts) == [0, 5]
+        reached.add(counts.index(5))
+    assert reached == {0, 1}
+    for sock in ours:
+        sock.close()
+
+
+def received(sock: socket.socket) -> int:
+    count = 0
+    while True:
+        try:
+            sock.recv(10)
+        except BlockingIOError:
+            return count
+        count += 1
+
+
+def test_udp_sockets_are_not_lent(table: SocketTable) -> None:
+    table.update([listener("web"), quic("quic")], now=0.0)
+    assert set(table.slot(0)) == {"web", "quic"}
+    assert set(table.slot(0, lent=True)) == {"web"}
+
+
+def test_a_udp_port_that_somebody_has(table: SocketTable) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+        other.bind((LOOPBACK, 0))
+        port = other.getsockname()[1]
+        table.update([quic("quic", port), listener("web", port)], now=0.0)
+        (found,) = table.diagnostics()
+        assert f"UDP port {port}" in found.message
+        assert list(table.ports()) == ["web"]
+    assert table.retry()
+
+
+def test_a_removed_udp_listener_goes_after_the_handover_and_may_come_back(table: SocketTable) -> None:
+    port = free_port()
+    table.update([quic("quic", port)], now=0.0)
+    before = table.slot(0)
+    table.update([], now=1.0)
+    table.update([quic("quic", port)], now=1.1)
+    assert table.slot(0) == before
+    table.update([], now=2.0)
+    assert not table.advance(now=2.1)
+    assert table.advance(now=2.3)
+    assert not table.busy

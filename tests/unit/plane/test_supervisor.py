@@ -17,7 +17,7 @@ from gateway.plane.launch import TaskWorker, launch_task
 from gateway.plane.supervisor import Supervisor
 from gateway.settings import DrainSettings, ListenSettings, Settings, WorkerSettings
 from tests.unit.plane import fake_native
-from tests.unit.plane.test_sockets import listener
+from tests.unit.plane.test_sockets import listener, quic
 
 if TYPE_CHECKING:
     import socket
@@ -143,6 +143,19 @@ async def test_a_crash_loop_lends_the_sockets_to_a_sibling() -> None:
         await plane.until(lambda: plane.supervisor.slots[0].waiting)
         await plane.until(lambda: plane.engine(1).log == [("listen", "web")] * 2)
         assert plane.supervisor.ready, "one worker serves"
+
+
+async def test_a_crash_loop_lends_no_udp_sockets() -> None:
+    """Two readers would tear the connections of one socket apart."""
+    async with running() as plane:
+        plane.publish(quic("quic"), WEB, a={"x": 1})
+        await plane.until(lambda: plane.supervisor.workers_current == 2)
+        for crash in (0, 2):
+            await plane.until(lambda crash=crash: len(plane.launcher.started) > crash)  # type: ignore[misc]
+            plane.launcher.started[crash].kill()
+        await plane.until(lambda: plane.supervisor.slots[0].waiting)
+        await plane.until(lambda: plane.engine(1).log.count(("listen", "web")) == 2)
+        assert plane.engine(1).log.count(("listen_udp", "quic")) == 1
 
 
 async def test_a_worker_that_cannot_be_started_is_tried_again() -> None:
