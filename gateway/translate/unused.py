@@ -13,7 +13,6 @@ if TYPE_CHECKING:
 
 WITHOUT_EFFECT: Final[Map[str, tuple[str, ...]]] = {
     # In the IR, for the data plane to act on.
-    "HTTP/3": ("Listener.udp",),
     "TCP": ("Listener.tcp", "TCPMapping"),
     "DNS": ("Mapping.dns_type", "Mapping.respect_dns_ttl"),
     "compression": ("Module.gzip",),
