@@ -41,7 +41,7 @@ USER 65532:65532
 WORKDIR /
 # Manifests are mounted at /etc/sluice. 8080 and 8443 carry traffic, 8877 answers probes and scrapers; no port here needs
 # a privilege.
-EXPOSE 8080 8443 8877
+EXPOSE 8080 8443 8443/udp 8877
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["sluice"]
 CMD ["run", "/etc/sluice", "--admin-address", "0.0.0.0:8877"]

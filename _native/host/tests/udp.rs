@@ -27,12 +27,15 @@ fn peer() -> UdpSocket {
     socket
 }
 
+/// Datagrams with their senders.
+type Seen = Rc<RefCell<Vec<(Vec<u8>, SocketAddr)>>>;
+
 /// A task that receives for ever; the datagrams with their senders.
-fn receiver(host: &Host, io: Rc<UdpIo>) -> Rc<RefCell<Vec<(Vec<u8>, SocketAddr)>>> {
-    let seen = Rc::new(RefCell::new(Vec::new()));
+fn receiver(host: &Host, io: Rc<UdpIo>) -> Seen {
+    let seen = Seen::default();
     let got = Rc::clone(&seen);
     host.spawn(async move {
-        let mut memory = vec![[0; 65_535]; 4];
+        let mut memory = vec![vec![0; 65_535]; 4];
         loop {
             let mut meta = [RecvMeta::default(); 4];
             let count = {

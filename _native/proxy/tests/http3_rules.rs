@@ -5,10 +5,11 @@
 mod support;
 
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use quinn::{Connection, ConnectionError};
-use serde_json::json;
+use serde_json::{Value, json};
 use sluice_http1::RejectReason;
 use sluice_http3::{begin_section, kind, varint, write_field, write_frame_header};
 use sluice_policy::stats::Global;
@@ -65,16 +66,30 @@ async fn ended(connection: &Connection) -> u64 {
     }
 }
 
-/// A gate that answers by itself, with a client that gets its address.
+/// A gate that answers by itself, and a client of it.
 fn with_client<W>(work: impl FnOnce(Connection) -> W + Send + 'static) -> Gate
+where
+    W: Future<Output = ()>,
+{
+    with_options(&json!({}), work)
+}
+
+/// As [`with_client`], with options of the gateway.
+fn with_options<W>(options: &Value, work: impl FnOnce(Connection) -> W + Send + 'static) -> Gate
 where
     W: Future<Output = ()>,
 {
     let authority = Authority::new();
     let routes = [route_to("/", "direct", json!({"status": 200, "body": "fine"}))];
-    let gate = Gate::new(&quic::sections(&authority, plain(&routes, &[])));
+    let mut sections = quic::sections(&authority, plain(&routes, &[]));
+    sections.push(("options", options.clone()));
+    let gate = Gate::new(&sections);
     let address = gate.serve_udp();
-    let config = quic::client_config(&authority);
+    let mut config = quic::client_config(&authority);
+    // A connection that is kept alive has to be ended by somebody.
+    let mut transport = quinn::TransportConfig::default();
+    transport.keep_alive_interval(Some(Duration::from_millis(100)));
+    config.transport_config(Arc::new(transport));
     gate.run(move |_| {
         quic::run(async {
             let connection = quic::dial(&config, address).await.unwrap();
@@ -202,6 +217,27 @@ fn a_stream_without_a_request_is_incomplete() {
         let reset = quinn::ReadError::Reset(0x10d_u32.into());
         assert!(matches!(failed, quinn::ReadToEndError::Read(error) if error == reset));
         assert!(exchange(&connection, &get()).await.ends_with(b"fine"));
+    });
+    gate.assert_settled();
+}
+
+#[test]
+fn a_head_that_does_not_come_is_408() {
+    let gate = with_options(&json!({"request_head_timeout_ms": 200}), |connection| async move {
+        let (mut send, mut receive) = connection.open_bi().await.unwrap();
+        send.write_all(&get()[..5]).await.unwrap();
+        let answer = receive.read_to_end(10_000).await.unwrap();
+        assert!(answer.windows(6).any(|window| window == b"\x5f\x09\x03408"), "{answer:?}");
+        assert!(exchange(&connection, &get()).await.ends_with(b"fine"));
+    });
+    gate.assert_settled();
+}
+
+#[test]
+fn a_connection_without_requests_is_ended() {
+    let gate = with_options(&json!({"listener_idle_timeout_ms": 300}), |connection| async move {
+        assert!(exchange(&connection, &get()).await.ends_with(b"fine"));
+        assert_eq!(ended(&connection).await, 0x100);
     });
     gate.assert_settled();
 }
