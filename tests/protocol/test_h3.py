@@ -22,7 +22,7 @@ from tests.support.gatewayproc import GatewayProcess, Ports
 from tests.support.ports import LOOPBACK
 from tests.support.quicclient import QuicClient, RawFields, configuration, head, initials
 from tests.support.rawclient import RawClient, request
-from tests.support.replies import plain
+from tests.support.replies import plain, tunnel
 from tests.support.waiting import until
 
 if TYPE_CHECKING:
@@ -74,6 +74,7 @@ def objects_of(ports: Ports, upstream: int, leaf: Leaf) -> list[m.Object]:
         m.tls_secret("cert", leaf.chain, leaf.key),
         m.host("one", HOST, "Redirect", "cert"),
         m.mapping("all", "/", f"{LOOPBACK}:{upstream}"),
+        m.mapping("socket", "/socket", f"{LOOPBACK}:{upstream}", allow_upgrade=["websocket"], rewrite=""),
         m.mapping("named", "/named/", f"{LOOPBACK}:{upstream}", add_response_headers={"alt-svc": "clear"}),
     ]
 
@@ -247,6 +248,39 @@ def test_trailers_pass_by_the_same_rules(edge: QuicEdge) -> None:
 
 
 # ------------------------------------------------------------------------------------------------------------- limits
+
+
+def extended(path: str) -> RawFields:
+    """An extended CONNECT (RFC 9220)."""
+    return [*head("CONNECT", path), (b":protocol", b"websocket"), (b"sec-websocket-version", b"13")]
+
+
+def test_websocket(edge: QuicEdge) -> None:
+    edge.backend.on("/socket", tunnel)
+    with edge.connect() as client:
+        client.pump(lambda: client.h3.received_settings is not None)
+        assert (client.h3.received_settings or {})[0x08] == 1, "RFC 9220 section 5"
+        stream = client.request(extended("/socket"), end=False)
+        reply = client.replies[stream]
+        sent = b""
+        for piece in (b"\x81\x03abc", bytes(range(256)), b"z" * 200_000):
+            client.h3.send_data(stream, piece, end_stream=False)
+            sent += piece
+            client.pump(lambda: len(reply.body) == len(sent))  # noqa: B023 - pump returns before the next turn
+        assert (reply.status, reply.body) == (200, sent)
+        assert not {b"sec-websocket-accept", b"upgrade", b"connection"} & {name for name, _ in reply.fields}
+        client.h3.send_data(stream, b"", end_stream=True)
+        client.pump(lambda: reply.over)
+        assert reply.ended
+        assert client.ask(head()).status == 200
+
+
+def test_websocket_where_the_route_does_not_allow_it(edge: QuicEdge) -> None:
+    with edge.connect() as client:
+        stream = client.request(extended("/a"), end=False)
+        client.pump(lambda: client.replies[stream].over)
+        assert client.replies[stream].status == 403
+    assert edge.backend.requests == []
 
 
 def test_streams_are_limited(edge: QuicEdge) -> None:

@@ -156,17 +156,26 @@ class QuicClient:
         timer = self.quic.get_timer()
         self.sock.settimeout(max(min(deadline if timer is None else timer, deadline) - now, 0.0001))
         try:
-            data = self.sock.recv(65_536)
+            data = self._receive()
         except TimeoutError:
             now = time.monotonic()
             if timer is not None and now >= timer:
                 self.quic.handle_timer(now=now)
-        except ConnectionRefusedError as error:
-            raise ConnectionError("nobody listens") from error
         else:
             self.quic.receive_datagram(data, (LOOPBACK, self.sock.getpeername()[1]), now=time.monotonic())
         while (event := self.quic.next_event()) is not None:
             self._handle(event)
+
+    def _receive(self) -> bytes:
+        """The next datagram. The refusal of one that was sent is told before what had come until then."""
+        try:
+            return self.sock.recv(65_536)
+        except ConnectionRefusedError as refused:
+            self.sock.settimeout(0)
+            try:
+                return self.sock.recv(65_536)
+            except OSError:
+                raise ConnectionError("nobody listens") from refused
 
     def _send(self) -> None:
         for data, _ in self.quic.datagrams_to_send(now=time.monotonic()):

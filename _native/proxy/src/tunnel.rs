@@ -69,7 +69,7 @@ pub(crate) fn base64(data: &[u8]) -> Vec<u8> {
 enum Far<'t> {
     Http1(&'t Stream),
     /// A stream of frames; what it carries is taken once.
-    Frames(Outgoing<'t>, RefCell<Option<Incoming<'t>>>),
+    Frames(Outgoing<'t>, RefCell<Option<Box<Incoming<'t>>>>),
 }
 
 /// What ended the bytes of one direction.
@@ -88,7 +88,7 @@ impl<'t> Far<'t> {
             Client::Http2(stream) => stream.take_body().map(Incoming::Http2),
             Client::Http3(stream) => stream.take_body().map(Incoming::Http3),
         };
-        Self::Frames(client.outgoing(Sink::Identity), RefCell::new(body))
+        Self::Frames(client.outgoing(Sink::Identity), RefCell::new(body.map(Box::new)))
     }
 
     async fn write(&self, data: &[u8]) -> io::Result<()> {
