@@ -104,6 +104,9 @@ class SharedMemory:
         """Bytes of the file for this number of worker slots."""
     def read(self) -> dict[str, Any]:
         """Sums over all workers; see ``gateway/admin/metrics.py`` for the keys."""
+    def set_pressure(self, level: int) -> None:
+        """Tell the workers how short of memory the pod is: 0 not at all, 1 connections end with their next answer, 2
+        requests are refused."""
     def reset_gauges(self, worker: int) -> None:
         """Zero the gauges of a worker slot whose process is gone."""
 

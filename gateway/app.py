@@ -183,6 +183,8 @@ class Gateway:
             update_failures=self.update_failures,
             diagnostics=(*found, *plane.diagnostics(), *self._describe(issues)),
             issues=issues,
+            memory_used=None if plane.memory is None else plane.memory.used,
+            memory_pressure=0 if plane.memory is None else plane.memory.level,
             listeners=plane.deltas.listener_names(),
             clusters=plane.deltas.cluster_names(),
         )

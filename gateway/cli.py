@@ -23,6 +23,7 @@ from gateway.settings import (
     DrainSettings,
     Environment,
     ListenSettings,
+    OverloadSettings,
     ReloadSettings,
     Settings,
     SettingsError,
@@ -98,6 +99,12 @@ def run(
     allow_remote_diagnostics: Annotated[
         bool, typer.Option("--allow-remote-diagnostics", help="Show diagnostics to other machines too.")
     ] = False,
+    max_connections: Annotated[
+        int | None, typer.Option(help="Most open connections of each listener. (default: no limit)", min=1)
+    ] = None,
+    max_connections_per_address: Annotated[
+        int | None, typer.Option(help="Most open connections of a client address. (default: no limit)", min=1)
+    ] = None,
     drain_grace: Annotated[
         float, typer.Option(help="Seconds to accept while not ready; in Kubernetes about 10.", min=0)
     ] = 0.0,
@@ -125,6 +132,7 @@ def run(
             drain=_drain(drain_grace, drain_timeout, env),
             admin=_admin(admin_address, env, anywhere=allow_remote_diagnostics),
             workers=WorkerSettings(count=_first(workers, env.workers, default_workers())),
+            overload=OverloadSettings(max_connections, max_connections_per_address),
             reload=ReloadSettings() if env.reload_max_delay is None else ReloadSettings(max_delay=env.reload_max_delay),
         )
         _check_ports(settings)
@@ -226,8 +234,10 @@ def _serve(settings: Settings) -> int:
     import uvloop
 
     from gateway.app import serve
+    from gateway.plane.launch import raise_descriptor_limit
 
     _configure_log(settings)
+    raise_descriptor_limit()
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             return runner.run(serve(settings, _announce))

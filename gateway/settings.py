@@ -86,6 +86,25 @@ class WorkerSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class OverloadSettings:
+    """What is refused before it harms everything else. Limits hold for all workers together."""
+
+    max_connections: int | None = None
+    """Most open connections of each listener; more are reset. ``None`` for no limit."""
+    max_connections_per_address: int | None = None
+    """Most open connections of one client address (an IPv6 /64 network), over all listeners. ``None`` for no limit:
+    behind another proxy that does not speak PROXY all clients have its address."""
+    close_at: float = 0.92
+    """Used share of the pod's memory limit above which connections end with their next answer."""
+    refuse_at: float = 0.95
+    """Used share of the pod's memory limit above which requests are refused with 503."""
+    interval: float = 0.25
+    """Seconds between two looks at the memory."""
+    control_groups: str = "/sys/fs/cgroup"
+    """Where the kernel shows limits and usage of memory."""
+
+
+@dataclass(frozen=True, slots=True)
 class ReloadSettings:
     """How changes of the source become snapshots."""
 
@@ -117,6 +136,7 @@ class Settings:
     admin: AdminSettings = field(default_factory=AdminSettings)
     workers: WorkerSettings = field(default_factory=WorkerSettings)
     reload: ReloadSettings = field(default_factory=ReloadSettings)
+    overload: OverloadSettings = field(default_factory=OverloadSettings)
 
 
 @dataclass(frozen=True, slots=True)

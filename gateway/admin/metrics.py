@@ -64,6 +64,10 @@ class Counters(TypedDict):
     access_log_lines: int
     access_log_dropped: int
     tls_failures: int
+    refused_by_listener: int
+    refused_by_address: int
+    accept_failures: int
+    shed: int
     config_versions: list[int]
     """Per worker slot."""
     in_flight_by_worker: list[int]
@@ -87,6 +91,8 @@ _TOTALS: tuple[tuple[str, str, str], ...] = (
     ("access_log_lines", "sluice_access_log_lines", "Access log lines written."),
     ("access_log_dropped", "sluice_access_log_dropped", "Access log lines that found no room."),
     ("tls_failures", "sluice_tls_handshake_failures", "TLS handshakes that failed."),
+    ("accept_failures", "sluice_accept_failures", "Accepts that failed for want of descriptors or memory."),
+    ("shed", "sluice_requests_shed", "Requests refused for want of memory."),
     ("loop_turns", "sluice_loop_turns", "Turns of the native engine."),
 )
 _GAUGES: tuple[tuple[str, str, str], ...] = (
@@ -148,6 +154,15 @@ def _configuration(facts: Facts) -> Iterator[Metric]:
     workers.add_metric(["wanted"], facts.workers_wanted)
     workers.add_metric(["ready"], facts.workers_ready)
     yield workers
+    if facts.memory_used is not None:
+        yield GaugeMetricFamily(
+            "sluice_memory_used_ratio", "Memory in use, as a share of the pod's limit.", value=facts.memory_used
+        )
+    yield GaugeMetricFamily(
+        "sluice_memory_pressure",
+        "0: enough memory, 1: connections end with their next answer, 2: requests are refused.",
+        value=facts.memory_pressure,
+    )
     yield CounterMetricFamily("sluice_worker_restarts", "Workers replaced after a crash.", value=facts.restarts)
 
 
@@ -163,6 +178,12 @@ def _process_wide(counters: Counters) -> Iterator[Metric]:
     yield CounterMetricFamily(
         "sluice_loop_lag_seconds", "Sum of the delays of all turns.", value=counters["loop_lag_sum_us"] / 1e6
     )
+    refused = CounterMetricFamily(
+        "sluice_connections_refused", "Connections refused by a limit on their number.", labels=["limit"]
+    )
+    refused.add_metric(["listener"], counters["refused_by_listener"])
+    refused.add_metric(["address"], counters["refused_by_address"])
+    yield refused
     rejects = CounterMetricFamily("sluice_rejects", "Requests refused by the gateway itself.", labels=["reason"])
     for reason, count in sorted(counters["rejects"].items()):
         rejects.add_metric([reason], count)

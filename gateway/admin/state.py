@@ -35,6 +35,10 @@ class Facts:
     diagnostics: tuple[Diagnostic, ...]
     issues: tuple[tuple[str, str, str], ...]
     """(section key, field path, message) of what the workers could not compile."""
+    memory_used: float | None
+    """Share of the pod's memory limit that is in use; ``None`` without a limit."""
+    memory_pressure: int
+    """See :data:`gateway.plane.pressure.Level`."""
     listeners: Mapping[int, str]
     """Row of shared memory to listener."""
     clusters: Mapping[int, str]

@@ -62,6 +62,8 @@ class Listener:
     only; ``udp`` is HTTP/3 (RFC 9114), with ``http3`` set. ``http3`` on an ``http`` listener says that a ``udp``
     listener has the same address and port, which answers advertise (Alt-Svc, RFC 7838).
     ``http2``: HTTP/2 is taken, by ALPN on TLS and by prior knowledge on cleartext (RFC 9113, section 3.3).
+    ``max_connections``, ``max_connections_per_address``: most open connections, in all workers; those of an address (an
+    IPv6 /64 network) count over all listeners. ``None`` for no limit.
     ``http2_max_concurrent_streams``: ``None`` for that of the options (Emissary: ``http2MaxConcurrentStreams``).
     """
 
@@ -80,6 +82,8 @@ class Listener:
     http2_max_concurrent_streams: int | None = None
     http3: bool = False
     tcp_routes: tuple[TcpRoute, ...] = ()
+    max_connections: int | None = None
+    max_connections_per_address: int | None = None
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import resource
 import sys
 from typing import TYPE_CHECKING, Protocol
 
@@ -14,6 +15,13 @@ if TYPE_CHECKING:
     import socket
 
 logger = logging.getLogger(__name__)
+
+
+def raise_descriptor_limit() -> None:
+    """Let this process and its workers open as many descriptors as the system allows them: a connection through the
+    gateway takes two."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 class Running(Protocol):

@@ -49,6 +49,8 @@ class Translator:
             namespace=settings.namespace,
             unclassified_ingress=True,
             access_log=settings.access_log,
+            max_connections=settings.overload.max_connections,
+            max_connections_per_address=settings.overload.max_connections_per_address,
         )
         self._memo = Memo()
         self._encoder = Encoder()

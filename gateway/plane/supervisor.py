@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import os
 import random
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gateway import _native
@@ -18,6 +19,7 @@ from gateway.plane.control import Configure
 from gateway.plane.delta import DeltaBuilder
 from gateway.plane.launch import launch_process, launch_task
 from gateway.plane.link import Plan
+from gateway.plane.pressure import MemoryWatch, find_memory_files
 from gateway.plane.slot import Slot, within
 from gateway.plane.sockets import SocketTable
 
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from gateway.ir.model import Listener
     from gateway.plane.control import Issue
     from gateway.plane.launch import Launcher
+    from gateway.plane.pressure import Level
     from gateway.settings import Settings
 
 _TICK = 0.01
@@ -75,6 +78,9 @@ class Supervisor:
         self._tasks: list[asyncio.Task[None]] = []
         self._memory: _native.SharedMemory | None = None
         self._memory_fd = -1
+        self.memory: MemoryWatch | None = None
+        """How much of the pod's memory is in use; ``None`` without a limit."""
+        self._watching: asyncio.Task[None] | None = None
         self._ticker: asyncio.TimerHandle | None = None
         self._was_ready = False
         self._open_at_halt = 0
@@ -86,10 +92,23 @@ class Supervisor:
         self._memory_fd = os.memfd_create("sluice-stats", os.MFD_CLOEXEC)
         self._memory = _native.SharedMemory(self._memory_fd, len(self.slots))
         loop = asyncio.get_running_loop()
+        self._watch_memory(loop)
         self._tasks = [
             loop.create_task(slot.keep(self._configuration(slot.number)), name=f"slot-{slot.number}")
             for slot in self.slots
         ]
+
+    def _watch_memory(self, loop: asyncio.AbstractEventLoop) -> None:
+        settings = self._settings.overload
+        files = find_memory_files(Path(settings.control_groups))
+        if files is not None and self._memory is not None:
+            self.memory = MemoryWatch(settings, files, self._tell_pressure)
+            self._watching = loop.create_task(self.memory.run(), name="memory")
+
+    def _tell_pressure(self, level: Level) -> None:
+        if self._memory is not None:
+            self._memory.set_pressure(level)
+        self._on_change()
 
     def publish(self, sections: Iterable[Section], listeners: Iterable[Listener]) -> None:
         """Make this the configuration of all workers. Returns at once; equal input does nothing."""
@@ -206,6 +225,9 @@ class Supervisor:
         self.halt()
         if self._ticker is not None:
             self._ticker.cancel()
+        if self._watching is not None:
+            self._watching.cancel()
+            await asyncio.wait([self._watching])
         if self._tasks:
             await asyncio.wait(self._tasks)
         self.sockets.close()

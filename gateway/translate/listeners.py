@@ -130,7 +130,11 @@ def without_collisions(ports: Iterable[Port], found: Collector) -> list[Port]:
 
 
 def build_listener(
-    port: Port, contributions: Sequence[Contribution], table: VirtualHostTable, found: Collector
+    port: Port,
+    contributions: Sequence[Contribution],
+    table: VirtualHostTable,
+    settings: TranslateSettings,
+    found: Collector,
 ) -> ir.Listener:
     """Attach contributions. A TLS port takes the domains for which a certificate is there."""
     parts = [part for part in contributions if port.protocol != "tcp" and port.takes(part)]
@@ -159,6 +163,8 @@ def build_listener(
         http2_max_concurrent_streams=port.http2_max_concurrent_streams,
         http3=port.protocol == "udp" or port.http3,
         tcp_routes=tuple(part.route for part in port.tcp),
+        max_connections=settings.max_connections,
+        max_connections_per_address=settings.max_connections_per_address,
     )
 
 

@@ -79,7 +79,9 @@ def translate(resources: ResourceSet, settings: TranslateSettings, memo: Memo | 
     ports = _ports(resources, parts, tcp, settings, gateway_options, module, found)
     hosts = VirtualHostTable(parts, memo.hosts)
     report_shadowed(parts, found)
-    listeners = tuple(sorted((build_listener(port, parts, hosts, found) for port in ports), key=lambda item: item.name))
+    listeners = tuple(
+        sorted((build_listener(port, parts, hosts, settings, found) for port in ports), key=lambda item: item.name)
+    )
     served = _served(clusters, hosts, listeners, store, memo)
     gateway = ir.Gateway(
         options=gateway_options,

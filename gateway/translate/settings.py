@@ -26,6 +26,10 @@ class TranslateSettings:
     """Take Ingresses without any class (folders of manifests; in a cluster an IngressClass marked default does it)."""
     strict_label_selectors: bool = True
     """Emissary's ``DISABLE_STRICT_LABEL_SELECTORS`` negated: hostname and selector must both match."""
+    max_connections: int | None = None
+    """Most open connections of each listener."""
+    max_connections_per_address: int | None = None
+    """Most open connections of one client address."""
     access_log: Literal["off", "json", "text"] = "off"
     """Access log unless the Module asks for one."""
     access_log_format: str = ""

@@ -36,10 +36,18 @@ pub enum Global {
     AccessLogDropped,
     /// TLS handshakes that failed.
     TlsFailures,
+    /// Connections refused because their listener has all that it may have.
+    RefusedByListener,
+    /// Connections refused because their address has all that it may have.
+    RefusedByAddress,
+    /// Connections that could not be accepted: out of descriptors or memory.
+    AcceptFailures,
+    /// Requests refused for want of memory.
+    Shed,
 }
 
 /// Number of [`Global`] words.
-pub const GLOBALS: usize = Global::TlsFailures as usize + 1;
+pub const GLOBALS: usize = Global::Shed as usize + 1;
 
 /// Numbers of one listener or cluster, beside statuses and latencies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -8,6 +8,7 @@
 
 pub mod access_log;
 pub mod address;
+pub mod addresses;
 pub mod bandwidth;
 pub mod civil;
 pub mod content_coding;

@@ -79,6 +79,13 @@ impl<'m> Region<'m> {
         self.used_row(Table::Clusters, slot)
     }
 
+    /// Open connections of a listener. Reads no row that was never used.
+    #[must_use]
+    pub fn connections_of_listener(self, slot: usize) -> u64 {
+        let used = slot < self.used(Table::Listeners);
+        if used { self.row(Table::Listeners, slot).word(Field::ConnectionsActive).load(Relaxed) } else { 0 }
+    }
+
     fn used_row(self, table: Table, slot: usize) -> Row<'m> {
         let slot = if slot < table.rows() { slot } else { 0 };
         let mark = &self.0[table.mark()];

@@ -1,10 +1,12 @@
 //! Where each counter lives in the memory that master and workers share, and how a worker writes it.
 //!
-//! The memory is a header, one region per worker, the shared token buckets and the circuit breakers, all 64-bit words. A region has exactly
+//! The memory is a header, one region per worker, the shared token buckets, the circuit breakers and the connections by
+//! address, all 64-bit words. A region has exactly
 //! one writer, so an addition is a plain load and store and costs no bus lock; readers see each word whole, and a sum
 //! over words that change meanwhile is a little old but never torn. Rows that nobody touched are never written, nor read:
 //! even a read allocates the page of a memory file, so each region says how many of its rows were ever handed out.
 
+use crate::addresses::{self, Addresses};
 pub use crate::counters::{FIELDS, Field, GLOBALS, Global};
 use crate::latency;
 use crate::region::Table;
@@ -17,7 +19,7 @@ use thiserror::Error;
 /// First word of the memory: `SLUICE` and two zero bytes.
 pub const MAGIC: u64 = 0x534c_5549_4345_0000;
 /// Changes with every change of this layout.
-pub const VERSION: u64 = 2;
+pub const VERSION: u64 = 3;
 /// Rows for listeners in each region; row 0 is shared by all that found no row.
 pub const LISTENERS: usize = 64;
 /// Rows for clusters in each region; row 0 is shared by all that found no row.
@@ -28,6 +30,8 @@ pub const REJECTS: usize = 64;
 pub const LIMIT_ENTRIES: usize = 65_536;
 
 pub(crate) const HEADER_WORDS: usize = 64;
+/// Word of the header that the master writes: see [`Pressure`].
+const PRESSURE_AT: usize = 8;
 pub(crate) const GLOBAL_WORDS: usize = 128;
 pub(crate) const ROW_WORDS: usize = 64;
 pub(crate) const REJECTS_AT: usize = GLOBAL_WORDS - REJECTS;
@@ -49,6 +53,18 @@ pub(crate) const LATENCY_SUM_AT: usize = FIELDS_AT + FIELDS;
 pub(crate) const BUCKETS_AT: usize = LATENCY_SUM_AT + 1;
 const _: () = assert!(BUCKETS_AT + latency::BUCKETS <= ROW_WORDS);
 const _: () = assert!(GLOBALS <= LISTENER_MARK);
+
+/// How short of memory the whole pod is, as the master measures it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Pressure {
+    /// There is enough.
+    #[default]
+    None,
+    /// Connections end with their next answer.
+    Close,
+    /// Requests are refused.
+    Refuse,
+}
 
 /// Why a piece of memory cannot be used.
 #[derive(Debug, Error, PartialEq, Eq)]
@@ -87,7 +103,35 @@ impl Layout {
     /// 64-bit words of the whole memory.
     #[must_use]
     pub const fn words(self) -> usize {
-        self.breakers_range().end
+        self.addresses_range().end
+    }
+
+    const fn addresses_range(self) -> Range<usize> {
+        let start = self.breakers_range().end;
+        start..start + addresses::words(self.workers)
+    }
+
+    /// Connections by client address.
+    #[must_use]
+    pub fn addresses(self, memory: &[AtomicU64]) -> Option<Addresses<'_>> {
+        Some(Addresses::over(memory.get(self.addresses_range())?))
+    }
+
+    /// How short of memory the pod is.
+    #[must_use]
+    pub fn pressure(self, memory: &[AtomicU64]) -> Pressure {
+        match memory.get(PRESSURE_AT).map_or(0, |word| word.load(Relaxed)) {
+            0 => Pressure::None,
+            1 => Pressure::Close,
+            _ => Pressure::Refuse,
+        }
+    }
+
+    /// Tell the workers how short of memory the pod is.
+    pub fn set_pressure(self, memory: &[AtomicU64], pressure: Pressure) {
+        if let Some(word) = memory.get(PRESSURE_AT) {
+            word.store(pressure as u64, Relaxed);
+        }
     }
 
     const fn breaker_layout(self) -> BreakerLayout {
@@ -144,7 +188,8 @@ impl Layout {
         Ok(Region::over(&memory[self.region_range(worker)]))
     }
 
-    /// Zero the gauges of a worker slot whose process is gone, and give back what it held of circuit breakers. Words that are zero already are not written.
+    /// Zero the gauges of a worker slot whose process is gone, and give back what it held of circuit breakers and of the
+    /// connections of addresses. Words that are zero already are not written.
     pub fn reset_gauges(self, memory: &[AtomicU64], worker: usize) -> Result<(), LayoutError> {
         let region = self.region(memory, worker)?;
         let rows = region.table(Table::Listeners).chain(region.table(Table::Clusters));
@@ -156,6 +201,9 @@ impl Layout {
         }
         if let Some(breakers) = self.breakers(memory) {
             breakers.release_worker(worker);
+        }
+        if let Some(addresses) = self.addresses(memory) {
+            addresses.release_worker(worker);
         }
         Ok(())
     }

@@ -7,6 +7,7 @@ use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Poll, Waker};
+use std::time::Duration;
 
 use mio::net::TcpStream;
 use sluice_host::{HostError, ListenerIo, TcpIo, Timer};
@@ -14,6 +15,7 @@ use sluice_policy::stats::{Field, Global};
 use sluice_snapshot::tls::ListenerTls;
 use tokio_rustls::LazyConfigAcceptor;
 
+use crate::admitted::Admitted;
 use crate::buffers::Inbox;
 use crate::client::Client;
 use crate::deadline::Deadlines;
@@ -94,6 +96,7 @@ async fn accept(shared: &Rc<Shared>, name: &Rc<str>, socket: &ListenerIo, stop: 
         if failed.is_none() {
             return;
         }
+        shared.count(Global::AcceptFailures, 1);
         timer.sleep_until(shared.host.now_ns() + BACK_OFF_NS).await;
     }
 }
@@ -107,10 +110,14 @@ fn connection(shared: &Rc<Shared>, name: &Rc<str>, stream: TcpStream, peer: Sock
     if let Some(row) = shared.listener_row(slot) {
         row.add(Field::Connections, 1);
     }
-    let Ok(tcp) = TcpIo::accepted(&shared.host, stream) else { return };
     let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
-    let fresh = Fresh { shared: Rc::clone(shared), name: Rc::clone(name), slot, peer };
     let expects_proxy = listener.proxy_protocol;
+    let admitted = Admitted::new(shared, listener);
+    // Behind a proxy the client's address is known when its header is.
+    let admitted = if expects_proxy { admitted } else { admitted.and_then(|it| it.from(peer.ip(), listener)) };
+    let Some(admitted) = admitted else { return reset(&stream) };
+    let Ok(tcp) = TcpIo::accepted(&shared.host, stream) else { return };
+    let fresh = Fresh { shared: Rc::clone(shared), name: Rc::clone(name), slot, peer, admitted };
     if !listener.encrypted && !expects_proxy {
         shared.host.spawn_in_turn(fresh.serve(Stream::Plain(tcp), None, Inbox::default()));
         return;
@@ -125,18 +132,24 @@ fn connection(shared: &Rc<Shared>, name: &Rc<str>, stream: TcpStream, peer: Sock
     shared.host.spawn_in_turn(prologue(fresh, tcp, tls, expects_proxy));
 }
 
+/// Closes a connection so that nothing of it is left behind, not even the kernel's memory of its end.
+fn reset(stream: &TcpStream) {
+    let _gone_already = socket2::SockRef::from(stream).set_linger(Some(Duration::ZERO));
+}
+
 /// A connection before its first request.
 struct Fresh {
     shared: Rc<Shared>,
     name: Rc<str>,
     slot: usize,
     peer: SocketAddr,
+    admitted: Admitted,
 }
 
 impl Fresh {
-    fn downstream(self, stream: Stream, termination: Option<usize>) -> Downstream {
+    fn downstream(self, stream: Stream, termination: Option<usize>) -> (Downstream, Open) {
         let deadlines = Deadlines::new(&self.shared.host);
-        Downstream {
+        let downstream = Downstream {
             shared: self.shared,
             client: Client::Http1(stream),
             peer: self.peer,
@@ -144,11 +157,13 @@ impl Fresh {
             slot: self.slot,
             termination,
             deadlines,
-        }
+        };
+        (downstream, Open::new(self.admitted))
     }
 
     fn serve(self, stream: Stream, termination: Option<usize>, inbox: Inbox) -> impl Future<Output = ()> {
-        Session::new(self.downstream(stream, termination), inbox).serve()
+        let (downstream, open) = self.downstream(stream, termination);
+        Session::new(downstream, inbox).serve(open)
     }
 }
 
@@ -161,6 +176,11 @@ async fn prologue(mut fresh: Fresh, tcp: TcpIo, tls: Option<Arc<ListenerTls>>, e
             Some((source, rest)) => {
                 fresh.peer = source.unwrap_or(fresh.peer);
                 early = rest;
+                let compiled = shared.compiled();
+                if let Some(listener) = compiled.listener(&fresh.name) {
+                    let Some(admitted) = fresh.admitted.from(fresh.peer.ip(), listener) else { return };
+                    fresh.admitted = admitted;
+                }
             }
             None => return,
         }
@@ -172,8 +192,8 @@ async fn prologue(mut fresh: Fresh, tcp: TcpIo, tls: Option<Arc<ListenerTls>>, e
     };
     match Box::pin(handshake(&shared, &tls, tcp, early)).await {
         Some((stream, termination)) if stream.negotiated() == Some(b"h2") => {
-            let open = Open::new(&shared, fresh.slot);
-            Box::pin(http2::server::take_over(fresh.downstream(stream, termination), Vec::new(), open)).await;
+            let (downstream, open) = fresh.downstream(stream, termination);
+            Box::pin(http2::server::take_over(downstream, Vec::new(), open)).await;
         }
         Some((stream, termination)) => fresh.serve(stream, termination, Inbox::default()).await,
         None => shared.count(Global::TlsFailures, 1),

@@ -3,9 +3,10 @@
 use std::net::SocketAddr;
 use std::rc::Rc;
 
-use sluice_policy::stats::{Field, Global};
+use sluice_policy::stats::Global;
 use sluice_snapshot::Compiled;
 
+use crate::admitted::Admitted;
 use crate::client::Client;
 use crate::deadline::Deadlines;
 use crate::reply::Reply;
@@ -63,30 +64,23 @@ impl Downstream {
     }
 }
 
-/// Counts a connection as long as it lives, however it ends.
+/// Counts a connection that a drain waits for as long as it lives, however it ends.
 pub(crate) struct Open {
-    shared: Rc<Shared>,
-    slot: usize,
+    admitted: Admitted,
 }
 
 impl Open {
-    pub(crate) fn new(shared: &Rc<Shared>, slot: usize) -> Self {
-        shared.connections.set(shared.connections.get() + 1);
-        shared.count(Global::Active, 1);
-        if let Some(row) = shared.listener_row(slot) {
-            row.add(Field::ConnectionsActive, 1);
-        }
-        Self { shared: Rc::clone(shared), slot }
+    pub(crate) fn new(admitted: Admitted) -> Self {
+        let connections = &admitted.shared.connections;
+        connections.set(connections.get() + 1);
+        Self { admitted }
     }
 }
 
 impl Drop for Open {
     fn drop(&mut self) {
-        self.shared.connections.set(self.shared.connections.get().saturating_sub(1));
-        self.shared.uncount(Global::Active, 1);
-        if let Some(row) = self.shared.listener_row(self.slot) {
-            row.sub(Field::ConnectionsActive, 1);
-        }
+        let connections = &self.admitted.shared.connections;
+        connections.set(connections.get().saturating_sub(1));
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod accept;
 mod admission;
+mod admitted;
 mod answer;
 mod body;
 mod buffers;

@@ -15,8 +15,7 @@ impl Request<'_> {
     /// How the client's connection goes on after a complete answer.
     pub(crate) fn connection_form(&self, close: bool) -> ConnectionForm {
         let Client::Http1(_) = self.connection.client else { return ConnectionForm::Open };
-        let draining = self.connection.shared.draining.get();
-        if close || draining || !self.head.keep_alive {
+        if close || self.connection.shared.closes_connections() || !self.head.keep_alive {
             ConnectionForm::Close
         } else if self.head.version == Version::Http10 {
             ConnectionForm::KeepAlive

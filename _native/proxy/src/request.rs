@@ -5,7 +5,7 @@ use std::cell::RefCell;
 
 use sluice_http1::{HeaderKind, RequestHead};
 use sluice_policy::facts::RequestFacts;
-use sluice_policy::stats::Global;
+use sluice_policy::stats::{Global, Pressure};
 use sluice_policy::{ClientInfo, CorsDecision, Redirect, RedirectRequest, uuid_v4};
 use sluice_snapshot::{Action, Choice, Compiled, Listener, Route, Selection, VirtualHost, select};
 
@@ -164,6 +164,11 @@ impl<'c> Request<'c> {
     }
 
     async fn answer(&self, served: &mut Option<&'c Route>) -> After {
+        if self.connection.shared.pressure() == Pressure::Refuse {
+            self.connection.shared.count(Global::Shed, 1);
+            let reply = Reply::new(503).header(b"retry-after", b"1").body(b"text/plain", b"overloaded\n");
+            return self.reply_and(reply, "OM", true).await;
+        }
         let Some(listener) = self.compiled.listener(&self.connection.listener) else {
             return self.reply(Reply::new(404), "NR").await;
         };

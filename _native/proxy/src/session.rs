@@ -55,8 +55,7 @@ impl Session {
     }
 
     /// Serves the connection to its end.
-    pub(crate) async fn serve(self) {
-        let open = Open::new(&self.downstream.shared, self.downstream.slot);
+    pub(crate) async fn serve(self, open: Open) {
         let Client::Http1(stream) = &self.downstream.client else { return };
         match self.requests(stream).await {
             End::Close => {}

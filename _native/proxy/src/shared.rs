@@ -7,8 +7,9 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use sluice_host::Host;
 use sluice_http1::{RequestHead, ResponseHead};
+use sluice_policy::addresses::Addresses;
 use sluice_policy::rng::Rng;
-use sluice_policy::stats::{Global, Layout, LayoutError, Region, Row};
+use sluice_policy::stats::{Global, Layout, LayoutError, Pressure, Region, Row};
 use sluice_policy::table::LimitTable;
 use sluice_policy::upstream::BreakerWorker;
 use sluice_snapshot::Compiled;
@@ -203,6 +204,28 @@ impl Shared {
 
     pub(crate) fn cluster_row(&self, slot: usize) -> Option<Row<'_>> {
         self.region().map(|region| region.cluster(slot))
+    }
+
+    /// Open connections of a listener in all workers.
+    pub(crate) fn listener_connections(&self, slot: usize) -> u64 {
+        let regions =
+            (0..self.layout.workers).filter_map(|worker| self.layout.region(self.memory.words(), worker).ok());
+        regions.map(|region| region.connections_of_listener(slot)).sum()
+    }
+
+    /// Connections by client address, in all workers.
+    pub(crate) fn addresses(&self) -> Option<Addresses<'_>> {
+        self.layout.addresses(self.memory.words())
+    }
+
+    /// How short of memory the pod is.
+    pub(crate) fn pressure(&self) -> Pressure {
+        self.layout.pressure(self.memory.words())
+    }
+
+    /// Connections shall end with their next answer.
+    pub(crate) fn closes_connections(&self) -> bool {
+        self.draining.get() || self.pressure() > Pressure::None
     }
 
     /// The token buckets that all workers share.

@@ -8,7 +8,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use sluice_http1::RejectReason;
 use sluice_policy::latency::BOUNDS_US;
-use sluice_policy::stats::{Field, Global, Layout};
+use sluice_policy::stats::{Field, Global, Layout, Pressure};
 use sluice_policy::totals::RowTotals;
 use sluice_proxy::SharedWords;
 
@@ -33,7 +33,7 @@ pub(crate) struct SharedMemory {
     pub(crate) layout: Layout,
 }
 
-const GLOBALS: [(&str, Global); 16] = [
+const GLOBALS: [(&str, Global); 20] = [
     ("requests", Global::Requests),
     ("accepted", Global::Accepted),
     ("active", Global::Active),
@@ -50,6 +50,10 @@ const GLOBALS: [(&str, Global); 16] = [
     ("access_log_lines", Global::AccessLogLines),
     ("access_log_dropped", Global::AccessLogDropped),
     ("tls_failures", Global::TlsFailures),
+    ("refused_by_listener", Global::RefusedByListener),
+    ("refused_by_address", Global::RefusedByAddress),
+    ("accept_failures", Global::AcceptFailures),
+    ("shed", Global::Shed),
 ];
 
 const FIELDS: [(&str, Field); 8] = [
@@ -117,6 +121,19 @@ impl SharedMemory {
         dict.set_item("clusters", rows(py, &totals.clusters)?)?;
         dict.set_item("latency_bounds_us", BOUNDS_US.to_vec())?;
         Ok(dict)
+    }
+
+    /// Tell the workers how short of memory the pod is: 0 not at all, 1 connections end with their next answer, 2
+    /// requests are refused.
+    fn set_pressure(&self, level: u8) -> PyResult<()> {
+        let pressure = match level {
+            0 => Pressure::None,
+            1 => Pressure::Close,
+            2 => Pressure::Refuse,
+            _ => return Err(PyValueError::new_err(format!("the level must be 0, 1 or 2, not {level}"))),
+        };
+        self.layout.set_pressure(self.words.words(), pressure);
+        Ok(())
     }
 
     /// Zero the gauges of a worker slot whose process is gone.

@@ -41,6 +41,10 @@ pub struct Listener {
     pub http3: bool,
     /// Connections that are forwarded; they go before what is served.
     pub tcp: Arc<TcpRoutes>,
+    /// Most open connections, in all workers.
+    pub max_connections: Option<u32>,
+    /// Most open connections of one client address, in all workers and over all listeners.
+    pub max_connections_per_address: Option<u32>,
     /// What is served, in the order declared.
     pub virtual_hosts: Box<[Arc<VirtualHost>]>,
     /// Row in shared memory.
@@ -142,6 +146,8 @@ impl Listener {
             http2_max_concurrent_streams: streams.unwrap_or(store.options.built.http2_max_concurrent_streams),
             http3: model.http3,
             tcp,
+            max_connections: model.max_connections,
+            max_connections_per_address: model.max_connections_per_address,
             virtual_hosts: virtual_hosts.into_boxed_slice(),
             slot,
             domains,

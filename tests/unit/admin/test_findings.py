@@ -25,6 +25,8 @@ FACTS = Facts(
     update_failures=0,
     diagnostics=(),
     issues=(),
+    memory_used=None,
+    memory_pressure=0,
     listeners={},
     clusters={},
 )

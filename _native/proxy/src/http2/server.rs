@@ -127,6 +127,8 @@ struct Farewell {
     leaving: bool,
     /// The client was thrown out.
     calmed: bool,
+    /// There was a stream.
+    served: bool,
 }
 
 /// The next stream; `None` at the end of the connection.
@@ -143,7 +145,7 @@ fn poll_next<T: AsyncRead + AsyncWrite + Unpin>(
         shared.count_reject(RejectReason::StreamResets as usize);
         connection.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
     }
-    if shared.draining.get() && !farewell.leaving {
+    if (shared.draining.get() || (farewell.served && shared.closes_connections())) && !farewell.leaving {
         farewell.leaving = true;
         // An idle connection gets the time of a farewell instead of its idle time.
         farewell.idle = false;
@@ -153,6 +155,7 @@ fn poll_next<T: AsyncRead + AsyncWrite + Unpin>(
         Poll::Ready(Some(Ok(stream))) => {
             timer.clear();
             farewell.idle = false;
+            farewell.served = true;
             return Poll::Ready(Some(stream));
         }
         Poll::Ready(Some(Err(_)) | None) => return Poll::Ready(None),

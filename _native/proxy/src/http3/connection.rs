@@ -20,6 +20,7 @@ use super::control::{self, Opened};
 use super::exchange;
 use super::frames::Broken;
 use super::listen::{Handshaking, Watch};
+use crate::admitted::Admitted;
 use crate::downstream::{LINGER_NS, Open};
 use crate::flood::ResetJudge;
 use crate::shared::Shared;
@@ -72,6 +73,7 @@ pub(super) struct Fresh {
     pub(super) handshaking: Handshaking,
     pub(super) name: Rc<str>,
     pub(super) slot: usize,
+    pub(super) admitted: Admitted,
     /// The TLS settings at that moment.
     pub(super) tls: Arc<ListenerTls>,
 }
@@ -86,7 +88,17 @@ pub(super) async fn serve(shared: Rc<Shared>, fresh: Fresh, connecting: Connecti
         shared.count(Global::TlsFailures, 1);
         return;
     };
-    let open = Open::new(&shared, fresh.slot);
+    // Only now the address is known to be the client's own.
+    let compiled = shared.compiled();
+    let admitted = match compiled.listener(&fresh.name) {
+        Some(listener) => fresh.admitted.from(connection.remote_address().ip(), listener),
+        None => Some(fresh.admitted),
+    };
+    drop(compiled);
+    let Some(admitted) = admitted else {
+        return connection.close(super::varint(Code::H3_EXCESSIVE_LOAD), b"");
+    };
+    let open = Open::new(admitted);
     let data = connection.handshake_data().and_then(|data| data.downcast::<HandshakeData>().ok());
     let server_name = data.and_then(|data| data.server_name);
     let peer = connection.remote_address();
@@ -192,7 +204,9 @@ async fn requests(arrival: &Rc<Arrival>, watch: &Watch, timer: &Timer, farewell:
             arrival.shared.count_reject(RejectReason::StreamResets as usize);
             return Poll::Ready(Code::H3_EXCESSIVE_LOAD);
         }
-        if (arrival.shared.draining.get() || watch.is_retired()) && !farewell.leaving {
+        // A client that has just come for want of memory elsewhere gets one answer at least.
+        let unwanted = arrival.shared.draining.get() || (farewell.next > 0 && arrival.shared.closes_connections());
+        if (unwanted || watch.is_retired()) && !farewell.leaving {
             farewell.leave();
         }
         while let Poll::Ready(stream) = next_uni.as_mut().poll(context) {

@@ -21,6 +21,7 @@ use super::connection::{self, Fresh};
 use super::runtime::{HostRuntime, HostSocket};
 use super::tls::Chooser;
 use super::transport;
+use crate::admitted::Admitted;
 use crate::engine::EngineError;
 use crate::shared::Shared;
 
@@ -160,6 +161,7 @@ impl QuicListener {
         if let Some(row) = shared.listener_row(slot) {
             row.add(Field::Connections, 1);
         }
+        let Some(admitted) = Admitted::new(shared, listener) else { return incoming.refuse() };
         let Some(tls) = listener.tls.clone() else {
             // Without a usable certificate there is nothing to say to this client.
             shared.count(Global::TlsFailures, 1);
@@ -170,7 +172,8 @@ impl QuicListener {
         config.transport = Arc::new(transport::transport(&compiled.options));
         match incoming.accept_with(Arc::new(config)) {
             Ok(connecting) => {
-                let fresh = Fresh { watch: self.watch(), handshaking: Handshaking::new(self), name, slot, tls };
+                let fresh =
+                    Fresh { watch: self.watch(), handshaking: Handshaking::new(self), name, slot, admitted, tls };
                 shared.host.spawn_in_turn(connection::serve(Rc::clone(shared), fresh, connecting));
             }
             Err(_) => shared.count(Global::TlsFailures, 1),

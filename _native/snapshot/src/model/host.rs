@@ -192,6 +192,12 @@ pub struct Listener {
     /// Connections that are forwarded.
     #[serde(default)]
     pub tcp_routes: Vec<TcpRoute>,
+    /// Most open connections, in all workers; `None` for no limit.
+    #[serde(default)]
+    pub max_connections: Option<u32>,
+    /// Most open connections of one client address, in all workers and over all listeners.
+    #[serde(default)]
+    pub max_connections_per_address: Option<u32>,
 }
 
 /// A certificate with its key.
