@@ -1,6 +1,7 @@
 //! Answers of the gateway itself, and what becomes of a body that nobody wanted.
 
 use sluice_http1::{Framing, Method, Version};
+use sluice_policy::grpc_status;
 
 use crate::client::Client;
 use crate::deadline::Meter;
@@ -38,6 +39,18 @@ impl Request<'_> {
         self.reply_and(reply, flag, false).await
     }
 
+    /// The reply as the client understands it: to a gRPC client a redirect or an error is a status of its own.
+    fn understood<'r>(&self, reply: Reply<'r>) -> Reply<'r> {
+        if reply.status() < 300 {
+            return reply;
+        }
+        let asked = self.head.header(self.bytes, b"content-type");
+        match asked.and_then(grpc_status::answer_type) {
+            Some(content_type) => reply.into_grpc(content_type, !matches!(self.connection.client, Client::Http1(_))),
+            None => reply,
+        }
+    }
+
     /// As [`Request::reply`]; with `close` the connection ends with it.
     pub(crate) async fn reply_and(&self, reply: Reply<'_>, flag: &'static str, close: bool) -> After {
         let connection = self.connection;
@@ -55,7 +68,8 @@ impl Request<'_> {
         if let Some(port) = self.alternative() {
             alternative(&mut alternatives, port);
         }
-        let reply = reply.lines(&alternatives).connection(form).head_only(self.head.method == Method::Head);
+        let reply = self.understood(reply).lines(&alternatives);
+        let reply = reply.connection(form).head_only(self.head.method == Method::Head);
         self.record.status.set(reply.status());
         self.record.flags.set(flag);
         let mut out = shared.scratch.out();
