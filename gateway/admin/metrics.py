@@ -68,6 +68,7 @@ class Counters(TypedDict):
     refused_by_address: int
     accept_failures: int
     shed: int
+    address_denied: int
     config_versions: list[int]
     """Per worker slot."""
     in_flight_by_worker: list[int]
@@ -93,6 +94,7 @@ _TOTALS: tuple[tuple[str, str, str], ...] = (
     ("tls_failures", "sluice_tls_handshake_failures", "TLS handshakes that failed."),
     ("accept_failures", "sluice_accept_failures", "Accepts that failed for want of descriptors or memory."),
     ("shed", "sluice_requests_shed", "Requests refused for want of memory."),
+    ("address_denied", "sluice_address_denied", "Requests refused by ip_allow or ip_deny."),
     ("loop_turns", "sluice_loop_turns", "Turns of the native engine."),
 )
 _GAUGES: tuple[tuple[str, str, str], ...] = (

@@ -23,7 +23,7 @@ WITHOUT_EFFECT: Final[Map[str, tuple[str, ...]]] = {
     "case of header names": ("Module.proper_case", "Module.header_case_overrides"),
     "grpc-web": ("Module.enable_grpc_web",),
     "gRPC over HTTP/1.1": ("Module.enable_grpc_http11_bridge",),
-    # Not in the IR. Module.ip_allow and ip_deny are in it and refused meanwhile: gateway.translate.protection.
+    # Not in the IR.
     "external authorisation": ("Mapping.auth_context_extensions",),
     "raw Envoy configuration": ("Mapping.envoy_override", "Mapping.modules", "Module.runtime_flags"),
     "scripts": ("Module.lua_scripts",),

@@ -44,10 +44,12 @@ pub enum Global {
     AcceptFailures,
     /// Requests refused for want of memory.
     Shed,
+    /// Requests refused for the address of the client.
+    AddressDenied,
 }
 
 /// Number of [`Global`] words.
-pub const GLOBALS: usize = Global::Shed as usize + 1;
+pub const GLOBALS: usize = Global::AddressDenied as usize + 1;
 
 /// Numbers of one listener or cluster, beside statuses and latencies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -175,6 +175,12 @@ impl<'c> Request<'c> {
         let Some(listener) = self.compiled.listener(&self.connection.listener) else {
             return self.reply(Reply::new(404), "NR").await;
         };
+        if let Some(rules) = &self.compiled.options.ip_rules
+            && !rules.admits(self.connection.direct, self.client.client)
+        {
+            self.connection.shared.count(Global::AddressDenied, 1);
+            return self.reply(Reply::new(403).body(b"text/plain", b"access denied\n"), "RBAC").await;
+        }
         if self.is_misdirected(listener) {
             return self.reply(Reply::new(421).body(b"text/plain", b"misdirected request\n"), "NR").await;
         }
