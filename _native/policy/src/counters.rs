@@ -71,7 +71,15 @@ pub enum Field {
     Retries,
     /// Gauge: requests being served.
     InFlight,
+    /// Connections that a circuit breaker did not allow at once.
+    OverflowConnections,
+    /// Requests that a circuit breaker did not let wait for a connection.
+    OverflowPending,
+    /// Requests that a circuit breaker refused.
+    OverflowRequests,
+    /// Retries that a circuit breaker did not allow.
+    OverflowRetries,
 }
 
 /// Number of [`Field`] words.
-pub const FIELDS: usize = Field::InFlight as usize + 1;
+pub const FIELDS: usize = Field::OverflowRetries as usize + 1;

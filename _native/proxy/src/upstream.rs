@@ -182,7 +182,7 @@ async fn connection_permit(shared: &Rc<Shared>, limited: &Limited) -> Result<Per
     let timer = Timer::new(&shared.host);
     loop {
         timer.sleep_until(shared.host.now_ns() + PENDING_NS).await;
-        if let Some(permit) = limited.take(shared, Resource::Connections) {
+        if let Some(permit) = limited.retake(shared, Resource::Connections) {
             return Ok(permit);
         }
     }

@@ -35,7 +35,8 @@ FACTS = Facts(
     memory_used=None,
     memory_pressure=0,
     listeners={1: "web"},
-    clusters={1: "quote"},
+    clusters={1: "quote", 2: "idle"},
+    breakers={"quote": (20, 20, 10, None, None, None, None, None)},
 )
 
 
@@ -50,6 +51,11 @@ def row() -> Row:
         "timeouts": 0,
         "retries": 0,
         "in_flight": 0,
+        "overflow_connections": 0,
+        "overflow_pending": 0,
+        "overflow_requests": 4,
+        "overflow_retries": 0,
+        "breakers_in_use": [0, 0, 10, 0, 0, 0, 0, 0],
         "latency_sum_us": 1_500_000,
         "latency": [4, 1, 1],
     }
@@ -159,6 +165,9 @@ async def test_metrics_have_names_and_no_unknown_rows() -> None:
         'sluice_request_duration_seconds_sum{listener="web"} 1.5',
         'sluice_upstream_requests_total{cluster="quote",code_class="4xx"} 1.0',
         'sluice_upstream_connections_active{cluster="quote"} 1.0',
+        'sluice_upstream_circuit_breaker_overflows_total{cluster="quote",resource="requests"} 4.0',
+        'sluice_upstream_circuit_breaker_open{cluster="quote",priority="default",resource="requests"} 1.0',
+        'sluice_upstream_circuit_breaker_open{cluster="quote",priority="default",resource="pending"} 0.0',
         'sluice_rejects_total{reason="bad_host"} 3.0',
         "sluice_rate_limited_total 2.0",
         "sluice_config_version 7.0",
@@ -169,6 +178,7 @@ async def test_metrics_have_names_and_no_unknown_rows() -> None:
     } <= lines
     assert "process_resident_memory_bytes" in page
     assert page.count("sluice_upstream_timeouts_total{") == 1, "row 9 has no name any more"
+    assert page.count("sluice_upstream_circuit_breaker_open{") == 3, "what has no limit is never open"
 
 
 async def test_metrics_work_before_the_first_configuration() -> None:
