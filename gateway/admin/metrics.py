@@ -78,6 +78,8 @@ class Counters(TypedDict):
     accept_failures: int
     shed: int
     address_denied: int
+    fault_delays: int
+    fault_aborts: int
     config_versions: list[int]
     """Per worker slot."""
     in_flight_by_worker: list[int]
@@ -104,6 +106,8 @@ _TOTALS: tuple[tuple[str, str, str], ...] = (
     ("accept_failures", "sluice_accept_failures", "Accepts that failed for want of descriptors or memory."),
     ("shed", "sluice_requests_shed", "Requests refused for want of memory."),
     ("address_denied", "sluice_address_denied", "Requests refused by ip_allow or ip_deny."),
+    ("fault_delays", "sluice_fault_delays", "Requests that were delayed on purpose."),
+    ("fault_aborts", "sluice_fault_aborts", "Requests that were failed on purpose."),
     ("loop_turns", "sluice_loop_turns", "Turns of the native engine."),
 )
 _GAUGES: tuple[tuple[str, str, str], ...] = (

@@ -46,10 +46,14 @@ pub enum Global {
     Shed,
     /// Requests refused for the address of the client.
     AddressDenied,
+    /// Requests that were delayed on purpose.
+    FaultDelays,
+    /// Requests that were failed on purpose.
+    FaultAborts,
 }
 
 /// Number of [`Global`] words.
-pub const GLOBALS: usize = Global::AddressDenied as usize + 1;
+pub const GLOBALS: usize = Global::FaultAborts as usize + 1;
 
 /// Numbers of one listener or cluster, beside statuses and latencies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

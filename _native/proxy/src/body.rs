@@ -27,6 +27,8 @@ pub(crate) struct Http1Body<'b> {
     pub(crate) stream: &'b Stream,
     pub(crate) source: &'b mut Source,
     ended: bool,
+    /// Bytes that the next piece has at most.
+    most: usize,
     /// Bytes read beyond the end.
     tail: Vec<u8>,
 }
@@ -41,7 +43,12 @@ pub(crate) enum Outgoing<'b> {
 impl<'b> Http1Body<'b> {
     pub(crate) fn new(pool: &'b BufferPool, stream: &'b Stream, source: &'b mut Source) -> Self {
         let ended = source.is_finished();
-        Self { pool, stream, source, ended, tail: Vec::new() }
+        Self { pool, stream, source, ended, most: usize::MAX, tail: Vec::new() }
+    }
+
+    /// The pieces to come have at most so many bytes.
+    pub(crate) fn limit(&mut self, most: usize) {
+        self.most = most;
     }
 
     /// All of the data was read before; only trailers are left.
@@ -57,6 +64,7 @@ impl<'b> Http1Body<'b> {
                 Source::Length(left) => usize::try_from(*left).unwrap_or(usize::MAX).min(buffer.len()),
                 _ => buffer.len(),
             };
+            let limit = limit.min(self.most);
             let read = poll_fn(|context| self.stream.poll_read(context, &mut buffer[..limit])).await;
             let result = match read {
                 Err(error) => Err(RelayError::Read(Some(error))),
@@ -91,7 +99,7 @@ impl Incoming<'_> {
     }
 
     /// Trailers that may be forwarded (RFC 9110 section 6.5.1).
-    async fn trailers(&mut self, passes: TrailerFilter<'_>) -> Result<Vec<(Vec<u8>, Vec<u8>)>, RelayError> {
+    pub(crate) async fn trailers(&mut self, passes: TrailerFilter<'_>) -> Result<Vec<(Vec<u8>, Vec<u8>)>, RelayError> {
         let may = |name: &[u8]| !is_forbidden_trailer(name) && passes(name);
         match self {
             Self::Http1(body) => Ok(body
@@ -127,7 +135,7 @@ impl Outgoing<'_> {
         }
     }
 
-    async fn finish(&self, trailers: &[(Vec<u8>, Vec<u8>)]) -> Result<(), RelayError> {
+    pub(crate) async fn finish(&self, trailers: &[(Vec<u8>, Vec<u8>)]) -> Result<(), RelayError> {
         match self {
             Self::Http2(sender) => {
                 let pairs = trailers.iter().map(|(name, value)| (name.as_slice(), value.as_slice()));

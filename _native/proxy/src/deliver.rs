@@ -1,7 +1,9 @@
 //! The final answer of an upstream on its way to the client: head, body, trailers.
 
+use bytes::Bytes;
 use h2::RecvStream;
 use sluice_http1::{Framing, ResponseFraming, ResponseHead, Version};
+use sluice_snapshot::BandwidthLimit;
 
 use crate::answer::{Answer, COPY_LIMIT};
 use crate::body::{Http1Body, Incoming, bridge};
@@ -10,6 +12,7 @@ use crate::client::Client;
 use crate::deadline::Meter;
 use crate::error::ProxyError;
 use crate::http2::body::Http2Body;
+use crate::pace::{Pace, paced};
 use crate::relay::{RelayError, Sink, Source, append, relay};
 use crate::response_head::{BodyForm, ConnectionForm, DownstreamHead};
 use crate::stream::Stream;
@@ -106,9 +109,14 @@ impl Answer<'_, '_> {
         inbox.consume(length);
         let mut source = Source::of(head.framing);
         let meter = Meter::new(&connection.deadlines);
-        let result = match &connection.client {
-            Client::Http1(client) => self.body(stream, client, inbox, &mut source, sink, &mut out, &meter).await,
-            client => Box::pin(self.body_in_frames(stream, client, inbox, &mut source, &out, &meter)).await,
+        let result = match (&connection.client, self.request.bandwidth()) {
+            (_, Some(limit)) => {
+                Box::pin(self.body_at_rate(limit, stream, inbox, (&mut source, sink), &out, &meter)).await
+            }
+            (Client::Http1(client), None) => {
+                self.body(stream, client, inbox, &mut source, sink, &mut out, &meter).await
+            }
+            (client, None) => Box::pin(self.body_in_frames(stream, client, inbox, &mut source, &out, &meter)).await,
         };
         shared.scratch.put_out(out);
         self.sent += meter.bytes();
@@ -150,7 +158,14 @@ impl Answer<'_, '_> {
         let edits = &self.plan.choice.response_headers;
         let passes = |name: &[u8]| !edits.removes(name);
         let to = connection.client.outgoing(sink);
-        let moved = Box::pin(bridge(Incoming::Http2(Http2Body::new(body)), to, &passes, &meter)).await;
+        let from = Incoming::Http2(Http2Body::new(body));
+        let moved = match self.request.bandwidth() {
+            Some(limit) => {
+                let pace = Pace::new(&shared.host, limit);
+                Box::pin(paced(pace, (Bytes::new(), false), from, to, &passes, &meter)).await
+            }
+            None => Box::pin(bridge(from, to, &passes, &meter)).await,
+        };
         self.sent += meter.bytes();
         moved.map(|_| ()).map_err(failure)
     }
@@ -209,6 +224,39 @@ impl Answer<'_, '_> {
             surplus = !rest.is_empty();
         }
         Ok(surplus)
+    }
+
+    /// As [`Answer::body`] at the rate of the route.
+    async fn body_at_rate(
+        &mut self,
+        limit: &BandwidthLimit,
+        stream: &Stream,
+        inbox: &mut Inbox,
+        (source, sink): (&mut Source, Sink),
+        head: &[u8],
+        meter: &Meter<'_>,
+    ) -> Result<bool, ProxyError> {
+        let connection = self.request.connection;
+        let client = &connection.client;
+        let pool = &connection.shared.buffers;
+        let passes = |name: &[u8]| !self.plan.choice.response_headers.removes(name);
+        let (length, finished, surplus) = Self::first(source, inbox)?;
+        let data = Bytes::copy_from_slice(inbox.bytes().get(..length).unwrap_or_default());
+        inbox.release(pool);
+        let last = finished && source.trailers().next().is_none();
+        let bare = last && data.is_empty();
+        self.started = true;
+        client.begin(head, bare).await?;
+        if bare && client.in_frames() {
+            return Ok(surplus);
+        }
+        let mut from = Http1Body::new(pool, stream, source);
+        if finished {
+            from.end();
+        }
+        let pace = Pace::new(&connection.shared.host, limit);
+        let rest = paced(pace, (data, last), Incoming::Http1(from), client.outgoing(sink), &passes, meter).await;
+        Ok(!rest.map_err(failure)?.is_empty() || surplus)
     }
 
     /// As [`Answer::body`] for a client that speaks in frames.

@@ -118,7 +118,7 @@ impl ProxyError {
             Self::UpstreamProtocol(_) => (502, "UPE"),
             Self::Timeout | Self::PerTryTimeout => (504, "UT"),
             Self::IdleTimeout => (504, "SI"),
-            Self::BodyTimeout => (408, "DI"),
+            Self::BodyTimeout => (408, "SI"),
             Self::BodyProtocol(_) | Self::Untranslatable => (400, "DPE"),
             Self::ClientGone => (499, "DC"),
         }

@@ -251,6 +251,11 @@ impl<'c> Request<'c> {
                 return after;
             }
         }
+        if let Some(fault) = &route.fault
+            && let Some(after) = Box::pin(self.inject(fault)).await
+        {
+            return after;
+        }
         match &choice.action {
             Action::Direct(direct) => {
                 let mut reply = Reply::new(direct.status).body(b"text/plain", &direct.body).lines(&cors);

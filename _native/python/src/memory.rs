@@ -34,7 +34,7 @@ pub(crate) struct SharedMemory {
     pub(crate) layout: Layout,
 }
 
-const GLOBALS: [(&str, Global); 21] = [
+const GLOBALS: [(&str, Global); 23] = [
     ("requests", Global::Requests),
     ("accepted", Global::Accepted),
     ("active", Global::Active),
@@ -56,6 +56,8 @@ const GLOBALS: [(&str, Global); 21] = [
     ("accept_failures", Global::AcceptFailures),
     ("shed", Global::Shed),
     ("address_denied", Global::AddressDenied),
+    ("fault_delays", Global::FaultDelays),
+    ("fault_aborts", Global::FaultAborts),
 ];
 
 const FIELDS: [(&str, Field); 12] = [
