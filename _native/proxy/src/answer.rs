@@ -174,6 +174,7 @@ impl<'a, 'c> Answer<'a, 'c> {
                 edit_facts: &facts,
                 cors: None,
                 server_name: &request.compiled.options.server_name,
+                case: &request.compiled.options.header_case,
                 service_time_ms: None,
                 alternative: None,
                 keep_length: false,

@@ -83,6 +83,7 @@ impl Answer<'_, '_> {
             edit_facts: &facts,
             cors: (!self.plan.lines.is_empty()).then_some(self.plan.lines),
             server_name: &options.server_name,
+            case: &options.header_case,
             service_time_ms: (!options.suppress_envoy_headers).then_some(elapsed_ms),
             alternative: request.alternative(),
             keep_length,

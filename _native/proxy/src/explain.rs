@@ -294,6 +294,7 @@ impl Explained<'_> {
             edit_facts: &facts,
             filter_remove: &[],
             filter_set: &[],
+            case: &self.compiled.options.header_case,
         }
         .write(&mut out);
         let sent = text(&out);

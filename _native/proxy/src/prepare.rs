@@ -97,6 +97,7 @@ impl Request<'_> {
             edit_facts: &facts,
             filter_remove: &filtered.remove,
             filter_set: &filtered.set,
+            case: &options.header_case,
         };
         let mut out = shared.scratch.out();
         head.write(&mut out);

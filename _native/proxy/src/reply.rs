@@ -121,6 +121,7 @@ impl<'r> Reply<'r> {
 
     /// Appends head and body to `out`.
     pub(crate) fn write(&self, shared: &Shared, compiled: &Compiled, out: &mut Vec<u8>) {
+        let start = out.len();
         status_line(out, self.status, reason(self.status).as_bytes());
         out.extend_from_slice(b"date: ");
         shared.append_date(out);
@@ -133,6 +134,7 @@ impl<'r> Reply<'r> {
         let bare = self.status == 204 || self.trailers_only;
         let body = if bare { BodyForm::None } else { BodyForm::Length(self.body.len() as u64) };
         finish(out, body, self.connection);
+        compiled.options.header_case.apply(&mut out[start..]);
         if !self.head_only {
             out.extend_from_slice(&self.body);
         }

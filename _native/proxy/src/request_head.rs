@@ -7,6 +7,7 @@ use sluice_http1::{HeaderEntry, HeaderKind, RequestHead};
 use sluice_policy::ClientInfo;
 use sluice_policy::HeaderEdits;
 use sluice_policy::facts::RequestFacts;
+use sluice_snapshot::HeaderCase;
 
 /// How the body goes upstream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,6 +58,8 @@ pub struct UpstreamHead<'r> {
     pub filter_remove: &'r [String],
     /// Headers set by a filter; they replace the client's.
     pub filter_set: &'r [(String, String)],
+    /// How names are written.
+    pub case: &'r HeaderCase,
 }
 
 fn line(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
@@ -79,6 +82,7 @@ fn append_number(out: &mut Vec<u8>, number: u64) {
 impl UpstreamHead<'_> {
     /// Appends the head to `out`, from the request line to the empty line.
     pub fn write(&self, out: &mut Vec<u8>) {
+        let start = out.len();
         self.request_line(out);
         line(out, b"host", self.host);
         self.received_headers(out);
@@ -102,6 +106,7 @@ impl UpstreamHead<'_> {
             line(out, b"upgrade", protocol);
         }
         out.extend_from_slice(b"\r\n");
+        self.case.apply(&mut out[start..]);
     }
 
     fn request_line(&self, out: &mut Vec<u8>) {

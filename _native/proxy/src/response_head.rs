@@ -3,6 +3,7 @@
 use sluice_http1::{HeaderEntry, HeaderKind, ResponseHead};
 use sluice_policy::HeaderEdits;
 use sluice_policy::facts::RequestFacts;
+use sluice_snapshot::HeaderCase;
 
 use crate::shared::Shared;
 
@@ -126,6 +127,7 @@ pub(crate) struct DownstreamHead<'r> {
     /// Cross-origin headers are the gateway's: the upstream's own are replaced.
     pub(crate) cors: Option<&'r [u8]>,
     pub(crate) server_name: &'r [u8],
+    pub(crate) case: &'r HeaderCase,
     /// Milliseconds the upstream took; `None` leaves the header out.
     pub(crate) service_time_ms: Option<u64>,
     /// Port where HTTP/3 is served, to be told unless the answer or an edit names alternatives of its own.
@@ -139,6 +141,7 @@ pub(crate) struct DownstreamHead<'r> {
 impl DownstreamHead<'_> {
     /// Appends the head to `out`.
     pub(crate) fn write(&self, shared: &Shared, out: &mut Vec<u8>) {
+        let start = out.len();
         status_line(out, self.head.status, self.head.reason.of(self.bytes));
         let dated = self.upstream_headers(out);
         if !dated {
@@ -160,6 +163,7 @@ impl DownstreamHead<'_> {
         }
         self.edits.append_added(out, self.edit_facts);
         finish(out, self.body, self.connection);
+        self.case.apply(&mut out[start..]);
     }
 
     fn names_alternatives(&self) -> bool {
