@@ -18,9 +18,6 @@ WITHOUT_EFFECT: Final[Map[str, tuple[str, ...]]] = {
     "compression": ("Module.gzip",),
     "request buffering": ("Module.buffer",),
     "buffer sizes": ("Module.buffer_limit_bytes",),
-    "error bodies of routes": ("Mapping.error_response_overrides", "Mapping.bypass_error_response_overrides"),
-    "error bodies": ("Module.error_response_overrides",),
-    "case of header names": ("Module.proper_case", "Module.header_case_overrides"),
     "grpc-web": ("Module.enable_grpc_web",),
     "gRPC over HTTP/1.1": ("Module.enable_grpc_http11_bridge",),
     # Not in the IR.

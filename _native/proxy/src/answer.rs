@@ -177,6 +177,7 @@ impl<'a, 'c> Answer<'a, 'c> {
                 case: &request.compiled.options.header_case,
                 service_time_ms: None,
                 alternative: None,
+                replaced: None,
                 keep_length: false,
                 body: BodyForm::None,
                 connection: ConnectionForm::Upgrade,

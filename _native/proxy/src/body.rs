@@ -30,7 +30,7 @@ pub(crate) struct Http1Body<'b> {
     /// Bytes that the next piece has at most.
     most: usize,
     /// Bytes read beyond the end.
-    tail: Vec<u8>,
+    pub(crate) tail: Vec<u8>,
 }
 
 /// A body that leaves.

@@ -86,6 +86,7 @@ impl Answer<'_, '_> {
             case: &options.header_case,
             service_time_ms: (!options.suppress_envoy_headers).then_some(elapsed_ms),
             alternative: request.alternative(),
+            replaced: None,
             keep_length,
             body,
             connection: form,
@@ -103,6 +104,9 @@ impl Answer<'_, '_> {
         length: usize,
     ) -> Result<(), ProxyError> {
         self.accept(head.status)?;
+        if let Some(replacement) = self.request.error_override(head.status) {
+            return Box::pin(self.replace(replacement, stream, head, inbox, length)).await;
+        }
         let connection = self.request.connection;
         let shared = &connection.shared;
         let mut out = shared.scratch.out();
@@ -135,6 +139,9 @@ impl Answer<'_, '_> {
         body: RecvStream,
     ) -> Result<(), ProxyError> {
         self.accept(head.status)?;
+        if let Some(replacement) = self.request.error_override(head.status) {
+            return Box::pin(self.replace_frames(replacement, head, text, length, body)).await;
+        }
         let connection = self.request.connection;
         let shared = &connection.shared;
         let ended = body.is_end_stream();
@@ -172,14 +179,14 @@ impl Answer<'_, '_> {
     }
 
     /// Whether the whole request was already sent when the answer began.
-    fn upload_done(&self) -> bool {
+    pub(crate) fn upload_done(&self) -> bool {
         let request = self.request;
         request.head.framing == Framing::None || !request.connection.deadlines.is_uploading()
     }
 
     /// Decodes the part of the body that came with the head. Returns its length, whether it is all, and whether more
     /// came than the body.
-    fn first(source: &mut Source, inbox: &mut Inbox) -> Result<(usize, bool, bool), ProxyError> {
+    pub(crate) fn first(source: &mut Source, inbox: &mut Inbox) -> Result<(usize, bool, bool), ProxyError> {
         let present = inbox.len();
         let piece = source.decode(inbox.bytes_mut()).map_err(|error| match error {
             RelayError::Framing(reason) => ProxyError::UpstreamProtocol(reason),

@@ -13,6 +13,7 @@ mod deliver;
 mod downstream;
 mod engine;
 mod error;
+mod errorbody;
 mod exchange;
 pub mod explain;
 mod fault;

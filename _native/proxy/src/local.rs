@@ -39,16 +39,19 @@ impl Request<'_> {
         self.reply_and(reply, flag, false).await
     }
 
-    /// The reply as the client understands it: to a gRPC client a redirect or an error is a status of its own.
-    fn understood<'r>(&self, reply: Reply<'r>) -> Reply<'r> {
+    /// The reply as the client understands it: to a gRPC client a redirect or an error is a status of its own, others
+    /// get the body that the configuration has for the status.
+    fn understood<'r>(&'r self, reply: Reply<'r>) -> Reply<'r> {
         if reply.status() < 300 {
             return reply;
         }
         let asked = self.head.header(self.bytes, b"content-type");
-        match asked.and_then(grpc_status::answer_type) {
-            Some(content_type) => reply.into_grpc(content_type, !matches!(self.connection.client, Client::Http1(_))),
-            None => reply,
+        if let Some(content_type) = asked.and_then(grpc_status::answer_type) {
+            return reply.into_grpc(content_type, !matches!(self.connection.client, Client::Http1(_)));
         }
+        let Some(replacement) = self.error_override(reply.status()) else { return reply };
+        let body = self.error_body(replacement, reply.text(), &());
+        reply.replace_body(&replacement.content_type, body)
     }
 
     /// As [`Request::reply`]; with `close` the connection ends with it.
@@ -64,14 +67,16 @@ impl Request<'_> {
             Framing::Chunked => true,
         };
         let form = self.connection_form(close || !drainable);
+        self.record.status.set(reply.status());
+        self.record.flags.set(flag);
         let mut alternatives = Vec::new();
         if let Some(port) = self.alternative() {
             alternative(&mut alternatives, port);
         }
         let reply = self.understood(reply).lines(&alternatives);
         let reply = reply.connection(form).head_only(self.head.method == Method::Head);
+        // That of the head that is sent: for gRPC it is always 200.
         self.record.status.set(reply.status());
-        self.record.flags.set(flag);
         let mut out = shared.scratch.out();
         reply.write(shared, self.compiled, &mut out);
         connection.deadlines.start_request(self.compiled.options.body_idle_timeout_ns, true);

@@ -39,6 +39,19 @@ impl<'r> Reply<'r> {
         self
     }
 
+    /// Says the same in other words.
+    pub(crate) fn replace_body(mut self, content_type: &'r [u8], body: Vec<u8>) -> Self {
+        self.remove(b"content-type");
+        self.content_type = content_type;
+        self.body = Cow::Owned(body);
+        self
+    }
+
+    /// The text that it carries.
+    pub(crate) fn text(&self) -> &[u8] {
+        &self.body
+    }
+
     /// Says the same to a gRPC client: 200, with the status and the message in its own terms and no body (gRPC,
     /// "PROTOCOL-HTTP2", Trailers-Only). `framed`: the client speaks HTTP/2. A `grpc-status` that is there stays.
     pub(crate) fn into_grpc(mut self, content_type: &'r [u8], framed: bool) -> Self {
