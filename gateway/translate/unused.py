@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 WITHOUT_EFFECT: Final[Map[str, tuple[str, ...]]] = {
     # In the IR, for the data plane to act on.
     "TCP": ("Listener.tcp", "TCPMapping"),
-    "DNS": ("Mapping.dns_type", "Mapping.respect_dns_ttl"),
     "compression": ("Module.gzip",),
     "request buffering": ("Module.buffer",),
     "buffer sizes": ("Module.buffer_limit_bytes",),

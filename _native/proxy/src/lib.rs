@@ -43,6 +43,7 @@ mod shadow;
 mod shared;
 mod stream;
 mod target;
+mod ttl;
 mod tunnel;
 mod upcall;
 mod upload;
