@@ -149,6 +149,9 @@ fn requests_beyond_the_breaker_are_turned_away() {
     gate.until("the first request", || upstream.seen().len() == 1);
     let refused = gate.run(|address| exchange(address, GET));
     assert_eq!((refused.status(), refused.text().as_str()), (503, "too many requests to the upstream\n"));
+    let declined =
+        [Field::OverflowRequests, Field::OverflowConnections, Field::OverflowPending, Field::OverflowRetries];
+    assert_eq!(declined.map(|resource| gate.cluster(1, resource)), [1, 0, 0, 0]);
     release.send(()).unwrap();
     assert_eq!(gate.join(&first), 200);
     release.send(()).unwrap();
