@@ -68,6 +68,7 @@ class Counters(TypedDict):
     refused_by_address: int
     accept_failures: int
     shed: int
+    tasks: int
     config_versions: list[int]
     """Per worker slot."""
     in_flight_by_worker: list[int]
@@ -98,6 +99,7 @@ _TOTALS: tuple[tuple[str, str, str], ...] = (
 _GAUGES: tuple[tuple[str, str, str], ...] = (
     ("active", "sluice_connections_active", "Downstream connections that are open."),
     ("in_flight", "sluice_requests_in_flight", "Requests being served."),
+    ("tasks", "sluice_native_tasks", "Native tasks that have not ended; when no connection is open, a handful."),
 )
 
 

@@ -33,7 +33,7 @@ pub(crate) struct SharedMemory {
     pub(crate) layout: Layout,
 }
 
-const GLOBALS: [(&str, Global); 20] = [
+const GLOBALS: [(&str, Global); 21] = [
     ("requests", Global::Requests),
     ("accepted", Global::Accepted),
     ("active", Global::Active),
@@ -54,6 +54,7 @@ const GLOBALS: [(&str, Global); 20] = [
     ("refused_by_address", Global::RefusedByAddress),
     ("accept_failures", Global::AcceptFailures),
     ("shed", Global::Shed),
+    ("tasks", Global::Tasks),
 ];
 
 const FIELDS: [(&str, Field); 8] = [

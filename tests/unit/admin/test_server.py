@@ -76,6 +76,7 @@ COUNTERS: Counters = {
     "refused_by_address": 0,
     "accept_failures": 0,
     "shed": 0,
+    "tasks": 0,
     "config_versions": [7, 7],
     "in_flight_by_worker": [0, 0],
     "rejects": {"bad_host": 3},
