@@ -3,9 +3,7 @@ is served, memory stays where it is, and all that was taken is given back."""
 
 from __future__ import annotations
 
-import itertools
 import statistics
-import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -127,6 +125,19 @@ def assert_flat(samples: list[Sample]) -> None:
         assert late - early < GROWTH, pid
 
 
+def observe(gateway: GatewayProcess, traffic: Traffic, upstream: int) -> tuple[list[Sample], int]:
+    """Change the configuration and take samples until the time is over or something failed."""
+    samples: list[Sample] = []
+    changes, change, end = 0, 0.0, time.monotonic() + LENGTH
+    while time.monotonic() < end and not traffic.failures:
+        if time.monotonic() >= change:
+            changes, change = changes + 1, time.monotonic() + CHANGE_S
+            gateway.configure(*configuration(gateway.ports, upstream, changes))
+        samples.append(sample(gateway))
+        traffic.stop.wait(SAMPLE_S)
+    return samples, changes
+
+
 def test_soak(upstream: Backend, tmp_path: Path) -> None:
     idle = min(IDLE, raise_descriptor_limit() - RESERVE)
     ports = Ports(extra=1)
@@ -137,18 +148,9 @@ def test_soak(upstream: Backend, tmp_path: Path) -> None:
             for kind in KINDS:
                 traffic.progress(kind, 20)
         start = settled(gateway, Sample(0, {}, 200, 40))
-        samples: list[Sample] = []
-        number = itertools.count(1)
-        with Crowd(ports.http, ports.https, idle) as crowd, Traffic(ports.http, *clients) as traffic:
-            end, change = time.monotonic() + LENGTH, 0.0
-            pause = threading.Event()
-            while time.monotonic() < end and not traffic.failures:
-                if time.monotonic() >= change:
-                    gateway.configure(*configuration(ports, upstream.port, next(number)))
-                    change = time.monotonic() + CHANGE_S
-                samples.append(sample(gateway))
-                pause.wait(SAMPLE_S)
-            changes = next(number) - 1
+        with Crowd(ports.http, ports.https, idle) as crowd:
+            with Traffic(ports.http, *clients) as traffic:
+                samples, changes = observe(gateway, traffic, upstream.port)
             assert traffic.failures == []
             held = gateway.metric("sluice_connections_active")
             crowd.check()
@@ -159,4 +161,5 @@ def test_soak(upstream: Backend, tmp_path: Path) -> None:
         assert gateway.metric("sluice_connections_active") <= 1
         assert gateway.metric("sluice_requests_in_flight") == 0
         assert gateway.metric("sluice_native_panics_total") == 0
+        assert gateway.metric("sluice_update_failures_total") == 0
         assert_flat(samples)
