@@ -26,14 +26,17 @@ PER_TRY_MS = 700
 GROWTH = 20 * 1024 * 1024
 """By how much a process may grow while it is maltreated, in bytes: pools fill, and allocators keep what was freed."""
 SPARE_DESCRIPTORS = 8
+SPARE_TASKS = 4
+"""Health checks that are under way at that moment."""
 
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """What the processes of a gateway hold: resident bytes of each and open descriptors of all."""
+    """What the processes of a gateway hold: resident bytes of each, open descriptors and tasks of all."""
 
     resident: dict[int, int]
     descriptors: int
+    tasks: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,20 +49,31 @@ class Rig:
     def port(self) -> int:
         return self.gateway.ports.http
 
-    def retries(self) -> float:
-        """Further attempts so far, of all routes."""
+    def total(self, metric: str) -> float:
+        """Sum of a metric over all clusters."""
         lines = self.gateway.admin_page("/metrics").body.decode().splitlines()
-        return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith("sluice_upstream_retries_total"))
+        return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(metric + "{"))
+
+    def retries(self) -> float:
+        """Further attempts so far."""
+        return self.total("sluice_upstream_retries_total")
 
     def held(self) -> Held:
         pids = [self.gateway.pid, *self.gateway.children()]
-        return Held(
-            {pid: resident(pid) for pid in pids}, sum(len(list(Path(f"/proc/{pid}/fd").iterdir())) for pid in pids)
-        )
+        descriptors = sum(len(list(Path(f"/proc/{pid}/fd").iterdir())) for pid in pids)
+        return Held({pid: resident(pid) for pid in pids}, descriptors, self.gateway.metric("sluice_native_tasks"))
+
+    def rest(self) -> Held:
+        """What is held when nobody asks for anything: the idle connections of the pools are closed first."""
+        until(lambda: self.total("sluice_upstream_connections_active") == 0, "idle connections are closed", deadline=30)
+        return self.held()
 
     def assert_calm(self, before: Held) -> None:
         """What was taken for the load is given back; no process died, none has grown."""
         until(lambda: self.gateway.metric("sluice_requests_in_flight") == 0, "no request in flight")
+        self.rest()
+        tasks = before.tasks + SPARE_TASKS
+        until(lambda: self.held().tasks <= tasks, f"at most {tasks} tasks", deadline=30)
         limit = before.descriptors + SPARE_DESCRIPTORS
         until(lambda: self.held().descriptors <= limit, f"at most {limit} descriptors", deadline=30)
         after = self.held()

@@ -36,7 +36,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
 def calm(shared: Rig) -> Iterator[Rig]:
     with Load(shared.port, *CLIENTS, prefix="/active") as load:
         shared.all_serve(load)
-    before = shared.held()
+    before = shared.rest()
     yield shared
     shared.toxi.heal()
     shared.assert_calm(before)

@@ -37,7 +37,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
 @pytest.fixture
 def calm(shared: Rig) -> Iterator[Rig]:
     """Whatever a test does: afterwards all is as before."""
-    before = shared.held()
+    before = shared.rest()
     yield shared
     shared.toxi.heal()
     shared.assert_calm(before)

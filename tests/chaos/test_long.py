@@ -57,7 +57,7 @@ def test_fault_after_fault(running: Rig) -> None:
     outages = faults = 0
     with Load(running.port, *CLIENTS) as load:
         settle(running, load)
-    before, end = running.held(), time.monotonic() + LENGTH
+    before, end = running.rest(), time.monotonic() + LENGTH
     with Load(running.port, *CLIENTS) as load:
         running.all_serve(load)
         while time.monotonic() < end:
