@@ -59,7 +59,8 @@ fn bodies_with_and_without_a_length() {
                 let ask = Ask::new("POST").with(body);
                 let answer = gate.run(move |address| ask.send(client, address));
                 let what = format!("{client:?} {upstream:?} {length} {open}");
-                assert!(answer.body == pattern(length), "{what}");
+                let got = (answer.status(), answer.body.len());
+                assert!(answer.body == pattern(length), "{what}: {got:?}");
                 let seen = &service.seen()[0];
                 assert!(seen.body == pattern(length), "{what}");
                 let announced = (!open).then(|| length.to_string());
