@@ -61,7 +61,10 @@ fn bodies_with_and_without_a_length() {
                 let what = format!("{client:?} {upstream:?} {length} {open}");
                 let got = (answer.status(), answer.body.len());
                 assert!(answer.body == pattern(length), "{what}: {got:?}");
-                let seen = &service.seen()[0];
+                let all = service.seen();
+                let lengths: Vec<usize> = all.iter().map(|seen| seen.body.len()).collect();
+                assert_eq!(lengths, [length], "{what}");
+                let seen = &all[0];
                 assert!(seen.body == pattern(length), "{what}");
                 let announced = (!open).then(|| length.to_string());
                 assert_eq!(seen.header("content-length"), announced, "{what}");
