@@ -62,8 +62,9 @@ fn bodies_with_and_without_a_length() {
                 let got = (answer.status(), answer.body.len());
                 assert!(answer.body == pattern(length), "{what}: {got:?}");
                 let all = service.seen();
+                let heads: Vec<_> = all.iter().map(|seen| (seen.connection, &seen.head)).collect();
                 let lengths: Vec<usize> = all.iter().map(|seen| seen.body.len()).collect();
-                assert_eq!(lengths, [length], "{what}");
+                assert_eq!(lengths, [length], "{what}: {heads:?}");
                 let seen = &all[0];
                 assert!(seen.body == pattern(length), "{what}");
                 let announced = (!open).then(|| length.to_string());
