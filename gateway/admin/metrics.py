@@ -80,6 +80,7 @@ class Counters(TypedDict):
     address_denied: int
     fault_delays: int
     fault_aborts: int
+    tasks: int
     config_versions: list[int]
     """Per worker slot."""
     in_flight_by_worker: list[int]
@@ -113,6 +114,7 @@ _TOTALS: tuple[tuple[str, str, str], ...] = (
 _GAUGES: tuple[tuple[str, str, str], ...] = (
     ("active", "sluice_connections_active", "Downstream connections that are open."),
     ("in_flight", "sluice_requests_in_flight", "Requests being served."),
+    ("tasks", "sluice_native_tasks", "Native tasks that have not ended; when no connection is open, a handful."),
 )
 
 

@@ -50,10 +50,12 @@ pub enum Global {
     FaultDelays,
     /// Requests that were failed on purpose.
     FaultAborts,
+    /// Gauge: tasks of the engine that have not ended: connections, streams, checks, and a few of its own.
+    Tasks,
 }
 
 /// Number of [`Global`] words.
-pub const GLOBALS: usize = Global::FaultAborts as usize + 1;
+pub const GLOBALS: usize = Global::Tasks as usize + 1;
 
 /// Numbers of one listener or cluster, beside statuses and latencies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -160,7 +160,10 @@ impl Request<'_> {
     pub(crate) async fn fail(&self, error: &ProxyError) -> After {
         let (status, flag) = error.answer();
         self.record.flags.set(flag);
-        if matches!(error, ProxyError::Timeout | ProxyError::IdleTimeout | ProxyError::ConnectTimeout) {
+        if matches!(
+            error,
+            ProxyError::Timeout | ProxyError::PerTryTimeout | ProxyError::IdleTimeout | ProxyError::ConnectTimeout
+        ) {
             self.count_cluster(Field::Timeouts);
         }
         if matches!(error, ProxyError::ClientGone) {

@@ -192,9 +192,10 @@ impl Shared {
         }
     }
 
-    pub(crate) fn count_turn(&self, elapsed_us: u64) {
+    pub(crate) fn count_turn(&self, elapsed_us: u64, tasks: usize) {
         if let Some(region) = self.region() {
             region.loop_lag(elapsed_us);
+            region.word(Global::Tasks).store(tasks as u64, std::sync::atomic::Ordering::Relaxed);
         }
     }
 

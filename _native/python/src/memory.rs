@@ -34,7 +34,7 @@ pub(crate) struct SharedMemory {
     pub(crate) layout: Layout,
 }
 
-const GLOBALS: [(&str, Global); 23] = [
+const GLOBALS: [(&str, Global); 24] = [
     ("requests", Global::Requests),
     ("accepted", Global::Accepted),
     ("active", Global::Active),
@@ -58,6 +58,7 @@ const GLOBALS: [(&str, Global); 23] = [
     ("address_denied", Global::AddressDenied),
     ("fault_delays", Global::FaultDelays),
     ("fault_aborts", Global::FaultAborts),
+    ("tasks", Global::Tasks),
 ];
 
 const FIELDS: [(&str, Field); 12] = [

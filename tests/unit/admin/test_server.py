@@ -85,6 +85,7 @@ COUNTERS: Counters = {
     "address_denied": 0,
     "fault_delays": 0,
     "fault_aborts": 0,
+    "tasks": 0,
     "config_versions": [7, 7],
     "in_flight_by_worker": [0, 0],
     "rejects": {"bad_host": 3},
