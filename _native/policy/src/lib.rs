@@ -11,6 +11,7 @@ pub mod address;
 pub mod addresses;
 pub mod bandwidth;
 pub mod civil;
+pub mod client_hello;
 pub mod content_coding;
 pub mod cors;
 pub mod counters;

@@ -4,6 +4,7 @@
 
 mod access_log;
 mod bandwidth;
+mod client_hello;
 mod content_coding;
 mod cors;
 mod facts;
