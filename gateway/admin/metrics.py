@@ -81,6 +81,21 @@ class Counters(TypedDict):
     fault_delays: int
     fault_aborts: int
     tasks: int
+    tcp_connections: int
+    tcp_no_route: int
+    tcp_no_endpoint: int
+    tcp_overflow: int
+    tcp_unreachable: int
+    tcp_upstream_reset: int
+    tcp_client_reset: int
+    tcp_idle: int
+    tcp_bad_hello: int
+    udp_sessions: int
+    udp_refused: int
+    udp_no_endpoint: int
+    udp_overflow: int
+    udp_unreachable: int
+    udp_dropped: int
     config_versions: list[int]
     """Per worker slot."""
     in_flight_by_worker: list[int]
@@ -110,7 +125,23 @@ _TOTALS: tuple[tuple[str, str, str], ...] = (
     ("fault_delays", "sluice_fault_delays", "Requests that were delayed on purpose."),
     ("fault_aborts", "sluice_fault_aborts", "Requests that were failed on purpose."),
     ("loop_turns", "sluice_loop_turns", "Turns of the native engine."),
+    ("tcp_connections", "sluice_tcp_connections", "Connections that TCP routes took."),
+    ("udp_sessions", "sluice_udp_sessions", "Sessions that UDP routes took."),
+    ("udp_dropped", "sluice_udp_dropped_datagrams", "Datagrams of UDP routes that found no room."),
 )
+_TCP_ENDS = (
+    "tcp_no_route",
+    "tcp_no_endpoint",
+    "tcp_overflow",
+    "tcp_unreachable",
+    "tcp_upstream_reset",
+    "tcp_client_reset",
+    "tcp_idle",
+    "tcp_bad_hello",
+)
+"""Reasons, with a prefix, for which a connection of a TCP listener ended otherwise than by both sides' wish."""
+_UDP_ENDS = ("udp_refused", "udp_no_endpoint", "udp_overflow", "udp_unreachable")
+"""Reasons, with a prefix, for which a client of a UDP route was not served, or its session ended early."""
 _GAUGES: tuple[tuple[str, str, str], ...] = (
     ("active", "sluice_connections_active", "Downstream connections that are open."),
     ("in_flight", "sluice_requests_in_flight", "Requests being served."),
@@ -206,6 +237,14 @@ def _process_wide(counters: Counters) -> Iterator[Metric]:
     for reason, count in sorted(counters["rejects"].items()):
         rejects.add_metric([reason], count)
     yield rejects
+    for prefix, text, keys in (
+        ("tcp", "TCP connections that were cut or refused.", _TCP_ENDS),
+        ("udp", "UDP sessions that were cut or refused.", _UDP_ENDS),
+    ):
+        ends = CounterMetricFamily(f"sluice_{prefix}_failures", text, labels=["reason"])
+        for key in keys:
+            ends.add_metric([key.removeprefix(f"{prefix}_")], _number(values[key]))
+        yield ends
 
 
 def _listeners(counters: Counters, names: Mapping[int, str]) -> Iterator[Metric]:
@@ -223,6 +262,11 @@ def _listeners(counters: Counters, names: Mapping[int, str]) -> Iterator[Metric]
             buckets.append((bound, total))
         seconds.add_metric([name], buckets, row["latency_sum_us"] / 1e6)
     yield seconds
+    active = GaugeMetricFamily("sluice_downstream_connections_active", "Open connections.", labels=["listener"])
+    for name, row in rows:
+        active.add_metric([name], row["connections_active"])
+    yield active
+    yield _counter("sluice_downstream_connections", "Connections accepted.", "listener", rows, "connections")
     yield _counter("sluice_downstream_received_bytes", "Bytes from clients.", "listener", rows, "bytes_in")
     yield _counter("sluice_downstream_sent_bytes", "Bytes to clients.", "listener", rows, "bytes_out")
 

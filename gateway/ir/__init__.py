@@ -43,6 +43,7 @@ from gateway.ir.model import (
     TcpKeepalive,
     TcpRoute,
     TlsTermination,
+    UdpRoute,
     UpstreamTls,
     VirtualHost,
 )
@@ -92,6 +93,7 @@ __all__ = [
     "TcpKeepalive",
     "TcpRoute",
     "TlsTermination",
+    "UdpRoute",
     "UpstreamTls",
     "VirtualHost",
     "encode",

@@ -42,6 +42,8 @@ class TcpRoute:
     for that name ends TLS and the cleartext is forwarded; without it the TLS bytes go on as they are. A route without
     names takes what no name of another route and no TLS termination of the listener takes, cleartext included.
     ``idle_timeout_ms`` is silence in both directions, ``None`` for one hour (Envoy's default), 0 for no limit.
+    ``proxy_protocol``: a header of the PROXY protocol with the client's address goes in front of each connection to an
+    endpoint, before TLS (haproxy.org, "The PROXY protocol"); no Emissary kind sets it.
     """
 
     name: str
@@ -50,6 +52,23 @@ class TcpRoute:
     choices: tuple[TcpChoice, ...]
     idle_timeout_ms: int | None = None
     terminate: bool = False
+    proxy_protocol: Literal["v1", "v2"] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class UdpRoute:
+    """Datagrams that are forwarded. Those of one client address make a session, which keeps its endpoint.
+
+    ``idle_timeout_ms`` is silence in both directions that ends a session, ``None`` for one minute (Envoy's default).
+    ``max_sessions``: sessions of one worker, ``None`` for 4096; clients above it are not served. No Emissary kind sets
+    it.
+    """
+
+    name: str
+    origin: Origin
+    choices: tuple[TcpChoice, ...]
+    idle_timeout_ms: int | None = None
+    max_sessions: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +78,8 @@ class Listener:
     ``tls``: HTTP is served over TLS; TCP routes say themselves what becomes of TLS, with the same ``terminations``.
 
     ``protocol``: ``http`` is HTTP over TCP, perhaps beside ``tcp_routes``, which go first; ``tcp`` has ``tcp_routes``
-    only; ``udp`` is HTTP/3 (RFC 9114), with ``http3`` set. ``http3`` on an ``http`` listener says that a ``udp``
-    listener has the same address and port, which answers advertise (Alt-Svc, RFC 7838).
+    only; ``udp`` is HTTP/3 (RFC 9114) with ``http3``, and forwards datagrams with ``udp_route``. ``http3`` on an
+    ``http`` listener says that a ``udp`` one has the same address and port: answers advertise it (RFC 7838).
     ``http2``: HTTP/2 is taken, by ALPN on TLS and by prior knowledge on cleartext (RFC 9113, section 3.3).
     ``max_connections``, ``max_connections_per_address``: most open connections, in all workers; those of an address (an
     IPv6 /64 network) count over all listeners. ``None`` for no limit.
@@ -84,6 +103,7 @@ class Listener:
     tcp_routes: tuple[TcpRoute, ...] = ()
     max_connections: int | None = None
     max_connections_per_address: int | None = None
+    udp_route: UdpRoute | None = None
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -23,7 +23,7 @@ from gateway.ir.actions import (
 )
 from gateway.ir.clusters import Balancer, CircuitBreaker, Cluster, DnsTarget, Endpoint, TcpKeepalive, UpstreamTls
 from gateway.ir.health import GrpcCheck, HealthCheck, HttpCheck, OutlierDetection, StatusRange
-from gateway.ir.listeners import Certificate, Listener, TcpChoice, TcpRoute, TlsTermination
+from gateway.ir.listeners import Certificate, Listener, TcpChoice, TcpRoute, TlsTermination, UdpRoute
 from gateway.ir.matching import NamedMatch, Origin, PathMatch, RouteMatch, StringMatch
 from gateway.ir.options import Compression, IpRule, IpRules, Options
 from gateway.ir.routes import (
@@ -82,6 +82,7 @@ __all__ = [
     "TcpKeepalive",
     "TcpRoute",
     "TlsTermination",
+    "UdpRoute",
     "UpstreamTls",
     "VirtualHost",
 ]

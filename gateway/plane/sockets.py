@@ -17,7 +17,7 @@ import os
 import socket
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from gateway.diagnostics import Diagnostic, Origin
 from gateway.plane import tcp
@@ -37,13 +37,13 @@ _HINTS = {
     errno.EADDRNOTAVAIL: "this machine does not have the address",
 }
 
-SERVED = frozenset({"http", "udp"})
-"""Protocols of listeners (:class:`gateway.ir.Listener`) that the data plane speaks; ports of others stay closed."""
-
 UDP_BUFFER = 1024 * 1024
 """Bytes of datagrams that one UDP socket may hold in either direction; capped by ``rmem_max`` and ``wmem_max``."""
 
-Key = tuple[str, int, str, bool]
+Kind = Literal["tcp", "quic", "udp"]
+"""How a worker serves a socket: a UDP port that changes from HTTP/3 to a UDP route gets new sockets."""
+
+Key = tuple[str, int, str, Kind]
 
 
 @dataclass(slots=True)
@@ -54,9 +54,14 @@ class Bound:
     name: str
     address: str
     port: int
-    udp: bool
+    kind: Kind
     sockets: list[socket.socket]
     retired_at: float | None = None
+
+    @property
+    def udp(self) -> bool:
+        """Whether these are UDP sockets."""
+        return self.kind != "tcp"
 
     @property
     def waiting(self) -> bool:
@@ -99,8 +104,6 @@ class SocketTable:
         conflicts: list[Diagnostic] = []
         for listener in listeners:
             key = self._key(listener)
-            if listener.protocol not in SERVED:
-                continue
             if key in wanted:
                 conflicts.append(_conflict(listener, wanted[key]))
             else:
@@ -158,7 +161,7 @@ class SocketTable:
         """What a worker slot shall accept from: listener name to {token: descriptor}. The master keeps ownership.
 
         ``lent``: what another worker can serve for this one. Connections cannot be handed back with a UDP socket, so
-        that is none: clients of HTTP/3 take TCP meanwhile.
+        that is none: clients of HTTP/3 take TCP meanwhile, datagrams wait or are lost.
         """
         table: dict[str, dict[int, int]] = {}
         for bound in [*self._bound.values(), *(bound for _, bound in self._retiring)]:
@@ -182,25 +185,25 @@ class SocketTable:
 
     def _key(self, listener: Listener) -> Key:
         name = listener.name if self._settings.ephemeral or not listener.port else ""
-        return (listener.address, listener.port, name, listener.protocol == "udp")
+        return (listener.address, listener.port, name, _kind(listener))
 
     def _take(self, key: Key, listener: Listener) -> None:
         bound = self._bound.get(key) or self._revive(key)
         if bound is not None:
             bound.name = listener.name
             return
-        udp = key[3]
-        dual_stack = not any((other[1], other[3]) == (key[1], udp) and ":" not in other[0] for other in self._wanted)
+        kind = key[3]
+        dual_stack = not any((other[1], other[3]) == (key[1], kind) and ":" not in other[0] for other in self._wanted)
         port = 0 if self._settings.ephemeral else listener.port
         try:
-            backlog = None if udp else self._settings.backlog
+            backlog = self._settings.backlog if kind == "tcp" else None
             sockets = bind(listener.address, port, self._slots, backlog, dual_stack=dual_stack)
         except OSError as error:
             self._failed[key] = error
             return
         self._failed.pop(key, None)
         port = sockets[0].getsockname()[1]
-        self._bound[key] = Bound(next(self._tokens), listener.name, listener.address, port, udp, sockets)
+        self._bound[key] = Bound(next(self._tokens), listener.name, listener.address, port, kind, sockets)
 
     def _retire(self, key: Key, now: float) -> None:
         bound = self._bound.pop(key)
@@ -217,6 +220,12 @@ class SocketTable:
                 self._bound[key] = bound
                 return bound
         return None
+
+
+def _kind(listener: Listener) -> Kind:
+    if listener.protocol != "udp":
+        return "tcp"
+    return "quic" if listener.http3 else "udp"
 
 
 def bind(address: str, port: int, count: int, backlog: int | None, *, dual_stack: bool = True) -> list[socket.socket]:

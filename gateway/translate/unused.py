@@ -1,7 +1,6 @@
 """What is read, and stands in the IR, but has no effect in the data plane yet: the one table of it.
 
-A line is a feature; whoever builds its effect deletes the line, and with it the findings. Names are ``Kind.field``; for
-Listeners the field may be a protocol of :class:`gateway.ir.Listener`, and a kind alone stands for all of its objects.
+A line is a feature; whoever builds its effect deletes the line, and with it the findings. Names are ``Kind.field``.
 """
 
 from __future__ import annotations
@@ -13,7 +12,6 @@ if TYPE_CHECKING:
 
 WITHOUT_EFFECT: Final[Map[str, tuple[str, ...]]] = {
     # In the IR, for the data plane to act on.
-    "TCP": ("Listener.tcp", "TCPMapping"),
     "compression": ("Module.gzip",),
     "request buffering": ("Module.buffer",),
     "buffer sizes": ("Module.buffer_limit_bytes",),
@@ -36,7 +34,7 @@ _NAMES = frozenset(name for names in WITHOUT_EFFECT.values() for name in names)
 
 
 def is_unused(name: str) -> bool:
-    """Whether ``Kind.field`` (or a kind) has no effect yet."""
+    """Whether ``Kind.field`` has no effect yet."""
     return name in _NAMES
 
 

@@ -44,6 +44,10 @@ def mapping(name: str, prefix: str, service: str, hostname: str = "*", **spec: A
     )
 
 
+def tcp_mapping(name: str, port: int, service: str, **spec: Any) -> Object:
+    return _object(GROUP, "TCPMapping", name, spec={"port": port, "service": service, **spec})
+
+
 def module(**config: Any) -> Object:
     return _object(GROUP, "Module", "ambassador", spec={"config": config})
 

@@ -78,6 +78,24 @@ impl TcpIo {
         }
     }
 
+    /// Looks at the first bytes without taking them. Ready with more than `seen` bytes (those of the last look), or with
+    /// fewer once no more will come, which includes that `buffer` is full.
+    pub fn poll_peek(&self, context: &Context<'_>, buffer: &mut [u8], seen: usize) -> Poll<io::Result<usize>> {
+        loop {
+            ready!(self.poll_ready(READABLE, context));
+            match self.stream.peek(buffer) {
+                Ok(count) if count > seen || count == buffer.len() || self.ready.has(READ_CLOSED) => {
+                    return Poll::Ready(Ok(count));
+                }
+                // The next segment is an edge of its own, whatever is unread.
+                Ok(_) => self.ready.clear(READABLE),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.ready.clear(READABLE | READ_CLOSED),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
+    }
+
     /// Writes what the socket takes.
     pub fn poll_write(&self, context: &Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
         self.poll_write_with(context, data.len(), |stream| {
@@ -140,6 +158,12 @@ impl TcpIo {
     /// Half-closes or closes the connection.
     pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
         self.stream.shutdown(how)
+    }
+
+    /// Makes the close of this connection a reset: the peer learns that its stream was cut, not that it ended.
+    pub fn reset_on_close(&self) {
+        // A socket that refuses the option is gone already.
+        drop(SockRef::from(&self.stream).set_linger(Some(Duration::ZERO)));
     }
 
     /// Lets the kernel probe a silent peer; what is not given stays as the system has it.

@@ -14,6 +14,7 @@ mod readiness;
 mod timer;
 mod timerfd;
 mod udp;
+mod udp_peer;
 
 pub use clock::{Clock, SystemClock};
 pub use executor::RemoteWaker;
@@ -24,3 +25,4 @@ pub use own_thread::OwnThread;
 pub use quinn_udp::{RecvMeta, Transmit};
 pub use timer::Timer;
 pub use udp::UdpIo;
+pub use udp_peer::UdpPeerIo;

@@ -2,7 +2,7 @@
 
 use std::io::{self, IoSliceMut};
 use std::net::SocketAddr;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Wake, Waker, ready};
@@ -103,6 +103,29 @@ impl UdpIo {
         self.senders.add(context.waker());
         self.ready.wait(WRITABLE, &Context::from_waker(&Waker::from(Arc::clone(&self.senders))));
         Poll::Pending
+    }
+
+    /// Lets the network split datagrams that are too long for it, as sockets do without being told (ip(7)): whoever
+    /// forwards the datagrams of others cannot make them shorter.
+    #[allow(unsafe_code)]
+    pub fn allow_fragments(&self) {
+        let levels = [
+            (libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_WANT),
+            (libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, libc::IPV6_PMTUDISC_WANT),
+        ];
+        for (level, option, value) in levels {
+            // SAFETY: the descriptor is open for the life of `self`, and the pointer is to a valid integer of the size
+            // that is stated. An option of the other address family fails and changes nothing.
+            unsafe {
+                libc::setsockopt(
+                    self.socket.as_raw_fd(),
+                    level,
+                    option,
+                    (&raw const value).cast(),
+                    size_of_val(&value) as libc::socklen_t,
+                );
+            }
+        }
     }
 
     /// The bound address.

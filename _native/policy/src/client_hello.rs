@@ -36,10 +36,7 @@ pub enum FirstBytes {
 #[must_use]
 pub fn look(bytes: &[u8]) -> FirstBytes {
     match hello(bytes) {
-        Ok(Some(message)) => match server_name(&message) {
-            Some(name) => FirstBytes::Hello(name),
-            None => FirstBytes::Malformed,
-        },
+        Ok(Some(message)) => named(&message).unwrap_or(FirstBytes::Malformed),
         Ok(None) => FirstBytes::Incomplete,
         Err(other) => other,
     }
@@ -118,8 +115,8 @@ impl<'b> Reader<'b> {
     }
 }
 
-/// The server name of a hello; the outer `None` says that the hello contradicts itself.
-fn server_name(message: &[u8]) -> Option<Option<Box<str>>> {
+/// A hello with its server name; `None` for one that contradicts itself.
+fn named(message: &[u8]) -> Option<FirstBytes> {
     let mut reader = Reader(message);
     reader.take(2 + 32)?;
     let session = reader.small()?;
@@ -130,7 +127,7 @@ fn server_name(message: &[u8]) -> Option<Option<Box<str>>> {
     }
     // TLS 1.2 knows hellos without extensions.
     if reader.0.is_empty() {
-        return Some(None);
+        return Some(FirstBytes::Hello(None));
     }
     let mut extensions = Reader(reader.vector()?);
     if !reader.0.is_empty() {
@@ -144,7 +141,7 @@ fn server_name(message: &[u8]) -> Option<Option<Box<str>>> {
             return None;
         }
     }
-    Some(found)
+    Some(FirstBytes::Hello(found))
 }
 
 fn host_name(extension: &[u8]) -> Option<Box<str>> {

@@ -52,10 +52,40 @@ pub enum Global {
     FaultAborts,
     /// Gauge: tasks of the engine that have not ended: connections, streams, checks, and a few of its own.
     Tasks,
+    /// Connections that TCP routes took.
+    TcpConnections,
+    /// Connections to a TCP listener that no route takes.
+    TcpNoRoute,
+    /// Connections of TCP routes without a usable endpoint.
+    TcpNoEndpoint,
+    /// Connections of TCP routes that a circuit breaker refused.
+    TcpOverflow,
+    /// Connections of TCP routes whose endpoints could not be connected to.
+    TcpUnreachable,
+    /// Connections of TCP routes that the upstream reset.
+    TcpUpstreamReset,
+    /// Connections of TCP routes that the client reset.
+    TcpClientReset,
+    /// Connections of TCP routes that were silent for too long.
+    TcpIdle,
+    /// Connections whose first bytes did not come, or are TLS that is broken or not ours to end.
+    TcpBadHello,
+    /// Sessions that UDP routes took.
+    UdpSessions,
+    /// Datagrams of new clients when there were too many sessions.
+    UdpRefused,
+    /// Sessions of UDP routes without a usable endpoint.
+    UdpNoEndpoint,
+    /// Sessions of UDP routes that a circuit breaker refused.
+    UdpOverflow,
+    /// Sessions of UDP routes whose endpoint could not be reached.
+    UdpUnreachable,
+    /// Datagrams that found a full socket or queue.
+    UdpDropped,
 }
 
 /// Number of [`Global`] words.
-pub const GLOBALS: usize = Global::Tasks as usize + 1;
+pub const GLOBALS: usize = Global::UdpDropped as usize + 1;
 
 /// Numbers of one listener or cluster, beside statuses and latencies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,13 +6,15 @@ use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Poll, Waker};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use mio::net::TcpStream;
+use rustls::server::Acceptor;
 use sluice_host::{HostError, ListenerIo, TcpIo, Timer};
 use sluice_policy::stats::{Field, Global};
 use sluice_snapshot::tls::ListenerTls;
+use sluice_snapshot::{ListenerProtocol, TcpRoutes};
 use tokio_rustls::LazyConfigAcceptor;
 
 use crate::admitted::Admitted;
@@ -25,9 +27,10 @@ use crate::proxy_protocol;
 use crate::session::Session;
 use crate::shared::Shared;
 use crate::stream::Stream;
+use crate::tcp_proxy;
 
-/// Time for a TLS handshake, in nanoseconds (row D45).
-const HANDSHAKE_NS: u64 = 10_000_000_000;
+/// Time for a TLS handshake, or for its first message, in nanoseconds (row D45).
+pub(crate) const HANDSHAKE_NS: u64 = 10_000_000_000;
 /// Time for the PROXY header, in nanoseconds (nginx: `proxy-protocol-header-timeout` 5 s).
 const PROXY_HEADER_NS: u64 = 5_000_000_000;
 /// Pause after a failed accept (out of descriptors): trying at once again would only burn the processor.
@@ -35,7 +38,7 @@ const BACK_OFF_NS: u64 = 100_000_000;
 /// Connections accepted before other tasks get their turn.
 const BATCH: usize = 64;
 
-/// Tells the accept task of a listener to stop.
+/// Tells a task to stop: that of a listener, or of what came from it.
 #[derive(Default)]
 pub(crate) struct Stop {
     stopped: Cell<bool>,
@@ -48,6 +51,15 @@ impl Stop {
         if let Some(waker) = self.waker.borrow_mut().take() {
             waker.wake();
         }
+    }
+
+    /// Ready once the task shall stop.
+    pub(crate) fn poll(&self, context: &Context<'_>) -> Poll<()> {
+        if self.stopped.get() {
+            return Poll::Ready(());
+        }
+        *self.waker.borrow_mut() = Some(context.waker().clone());
+        Poll::Pending
     }
 }
 
@@ -71,10 +83,9 @@ async fn accept(shared: &Rc<Shared>, name: &Rc<str>, socket: &ListenerIo, stop: 
     loop {
         let mut accepted = 0;
         let failed = poll_fn(|context| {
-            if stop.stopped.get() {
+            if stop.poll(context).is_ready() {
                 return Poll::Ready(None);
             }
-            *stop.waker.borrow_mut() = Some(context.waker().clone());
             loop {
                 match socket.poll_accept(context) {
                     Poll::Pending => return Poll::Pending,
@@ -111,25 +122,57 @@ fn connection(shared: &Rc<Shared>, name: &Rc<str>, stream: TcpStream, peer: Sock
         row.add(Field::Connections, 1);
     }
     let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
-    let expects_proxy = listener.proxy_protocol;
     let admitted = Admitted::new(shared, listener);
     // Behind a proxy the client's address is known when its header is.
-    let admitted = if expects_proxy { admitted } else { admitted.and_then(|it| it.from(peer.ip(), listener)) };
+    let admitted =
+        if listener.proxy_protocol { admitted } else { admitted.and_then(|it| it.from(peer.ip(), listener)) };
     let Some(admitted) = admitted else { return reset(&stream) };
     let Ok(tcp) = TcpIo::accepted(&shared.host, stream) else { return };
-    let fresh = Fresh { shared: Rc::clone(shared), name: Rc::clone(name), slot, peer, direct: peer.ip(), admitted };
-    if !listener.encrypted && !expects_proxy {
+    let fresh = Fresh {
+        shared: Rc::clone(shared),
+        name: Rc::clone(name),
+        slot,
+        peer,
+        direct: peer.ip(),
+        destination: None,
+        admitted,
+    };
+    if listener.plain {
         shared.host.spawn_in_turn(fresh.serve(Stream::Plain(tcp), None, Inbox::default()));
         return;
     }
-    let tls = listener.encrypted.then(|| listener.tls.clone());
-    if let Some(None) = tls {
+    let ahead = Ahead {
+        proxy_protocol: listener.proxy_protocol,
+        routes: (listener.protocol == ListenerProtocol::Tcp || !listener.tcp.is_empty())
+            .then(|| Arc::clone(&listener.tcp)),
+        http: match (listener.protocol, listener.encrypted) {
+            (ListenerProtocol::Http, false) => Http::Cleartext,
+            (ListenerProtocol::Http, true) => Http::Tls(listener.tls.clone()),
+            _ => Http::No,
+        },
+    };
+    if let (Http::Tls(None), None) = (&ahead.http, &ahead.routes) {
         // Without a usable certificate there is nothing to say to this client.
         shared.count(Global::TlsFailures, 1);
         return;
     }
-    let tls = tls.flatten();
-    shared.host.spawn_in_turn(prologue(fresh, tcp, tls, expects_proxy));
+    shared.host.spawn_in_turn(prologue(fresh, tcp, ahead));
+}
+
+/// What there is to do before the first request, as the listener was configured when the connection came.
+struct Ahead {
+    proxy_protocol: bool,
+    /// Connections that are forwarded; `None` if there are no such routes beside HTTP.
+    routes: Option<Arc<TcpRoutes>>,
+    http: Http,
+}
+
+/// Whether, and how, HTTP is served to a connection that no TCP route takes.
+pub(crate) enum Http {
+    No,
+    Cleartext,
+    /// `None`: no certificate is usable.
+    Tls(Option<Arc<ListenerTls>>),
 }
 
 /// Closes a connection so that nothing of it is left behind, not even the kernel's memory of its end.
@@ -138,13 +181,15 @@ fn reset(stream: &TcpStream) {
 }
 
 /// A connection before its first request.
-struct Fresh {
-    shared: Rc<Shared>,
+pub(crate) struct Fresh {
+    pub(crate) shared: Rc<Shared>,
     name: Rc<str>,
-    slot: usize,
-    peer: SocketAddr,
-    admitted: Admitted,
+    pub(crate) slot: usize,
+    pub(crate) peer: SocketAddr,
     direct: IpAddr,
+    /// Where the client connected to, if a PROXY header says so.
+    pub(crate) destination: Option<SocketAddr>,
+    pub(crate) admitted: Admitted,
 }
 
 impl Fresh {
@@ -169,15 +214,15 @@ impl Fresh {
     }
 }
 
-/// What comes before HTTP: the PROXY header, then the TLS handshake, each within its time.
-async fn prologue(mut fresh: Fresh, tcp: TcpIo, tls: Option<Arc<ListenerTls>>, expects_proxy: bool) {
+/// What comes before HTTP: the PROXY header, the choice between HTTP and TCP routes, the TLS handshake, each within its
+/// time. What one step does not need stays in the socket for the next.
+async fn prologue(mut fresh: Fresh, tcp: TcpIo, ahead: Ahead) {
     let shared = Rc::clone(&fresh.shared);
-    let mut early = Vec::new();
-    if expects_proxy {
+    if ahead.proxy_protocol {
         match Box::pin(proxy_header(&shared, &tcp)).await {
-            Some((source, rest)) => {
-                fresh.peer = source.unwrap_or(fresh.peer);
-                early = rest;
+            Some(header) => {
+                fresh.peer = header.ends.map_or(fresh.peer, |ends| ends.source);
+                fresh.destination = header.ends.map(|ends| ends.destination);
                 let compiled = shared.compiled();
                 if let Some(listener) = compiled.listener(&fresh.name) {
                     let Some(admitted) = fresh.admitted.from(fresh.peer.ip(), listener) else { return };
@@ -187,12 +232,18 @@ async fn prologue(mut fresh: Fresh, tcp: TcpIo, tls: Option<Arc<ListenerTls>>, e
             None => return,
         }
     }
-    let Some(tls) = tls else {
-        let mut inbox = Inbox::default();
-        inbox.restore(&shared.buffers, &early);
-        return fresh.serve(Stream::Plain(tcp), None, inbox).await;
+    let left = match ahead.routes {
+        None => Some((fresh, tcp)),
+        Some(routes) => Box::pin(tcp_proxy::divert(fresh, tcp, routes, &ahead.http)).await,
     };
-    match Box::pin(handshake(&shared, &tls, tcp, early)).await {
+    let Some((fresh, tcp)) = left else { return };
+    let tls = match ahead.http {
+        Http::Tls(Some(tls)) => tls,
+        Http::Cleartext => return fresh.serve(Stream::Plain(tcp), None, Inbox::default()).await,
+        Http::Tls(None) => return shared.count(Global::TlsFailures, 1),
+        Http::No => return,
+    };
+    match Box::pin(handshake(&shared, &tls, tcp)).await {
         Some((stream, termination)) if stream.negotiated() == Some(b"h2") => {
             let (downstream, open) = fresh.downstream(stream, termination);
             Box::pin(http2::server::take_over(downstream, Vec::new(), open)).await;
@@ -202,47 +253,40 @@ async fn prologue(mut fresh: Fresh, tcp: TcpIo, tls: Option<Arc<ListenerTls>>, e
     }
 }
 
-/// Reads the PROXY header. Returns the client it names and the bytes behind it.
-async fn proxy_header(shared: &Rc<Shared>, tcp: &TcpIo) -> Option<(Option<SocketAddr>, Vec<u8>)> {
+/// Reads the PROXY header, and nothing of what is behind it.
+async fn proxy_header(shared: &Rc<Shared>, tcp: &TcpIo) -> Option<proxy_protocol::Header> {
     let timer = Timer::new(&shared.host);
     timer.set(shared.host.now_ns() + PROXY_HEADER_NS);
     let mut bytes = vec![0; proxy_protocol::HEADER_LIMIT];
-    let mut filled = 0;
+    let mut seen = 0;
     loop {
         let count = poll_fn(|context| {
-            if let Poll::Ready(read) = tcp.poll_read(context, &mut bytes[filled..]) {
-                return Poll::Ready(read.ok());
+            if let Poll::Ready(looked) = tcp.poll_peek(context, &mut bytes, seen) {
+                return Poll::Ready(looked.ok());
             }
             timer.poll_expired(context).map(|()| None)
         })
         .await?;
-        if count == 0 {
+        if let Some(header) = proxy_protocol::parse(&bytes[..count]).ok()? {
+            let mut left = header.length;
+            while left > 0 {
+                left -= poll_fn(|context| tcp.poll_read(context, &mut bytes[..left])).await.ok().filter(|&n| n > 0)?;
+            }
+            return Some(header);
+        }
+        if count <= seen || count == bytes.len() {
             return None;
         }
-        filled += count;
-        if let Some(header) = proxy_protocol::parse(&bytes[..filled]).ok()? {
-            return Some((header.source, bytes[header.length..filled].to_vec()));
-        }
-        if filled == bytes.len() {
-            return None;
-        }
+        seen = count;
     }
 }
 
-async fn handshake(
-    shared: &Rc<Shared>,
-    tls: &ListenerTls,
-    tcp: TcpIo,
-    early: Vec<u8>,
-) -> Option<(Stream, Option<usize>)> {
+/// Ends TLS. Returns the stream and which termination its server name is under.
+pub(crate) async fn handshake(shared: &Rc<Shared>, tls: &ListenerTls, tcp: TcpIo) -> Option<(Stream, Option<usize>)> {
     let timer = Timer::new(&shared.host);
     timer.set(shared.host.now_ns() + HANDSHAKE_NS);
     let mut work = std::pin::pin!(async {
-        let mut acceptor = rustls::server::Acceptor::default();
-        if !early.is_empty() {
-            acceptor.read_tls(&mut early.as_slice()).ok()?;
-        }
-        let hello = LazyConfigAcceptor::new(acceptor, tcp).await.ok()?;
+        let hello = LazyConfigAcceptor::new(Acceptor::default(), tcp).await.ok()?;
         let name = hello.client_hello().server_name().map(str::to_owned);
         // Without a server name there is no claim that a Host header could contradict.
         let termination = name.as_deref().and_then(|name| tls.termination(Some(name)));

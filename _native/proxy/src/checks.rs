@@ -121,7 +121,7 @@ async fn ask(
     address: SocketAddr,
     check: &HealthCheck,
 ) -> Option<CheckOutcome> {
-    let stream = connect(shared, cluster, address).await.ok()?;
+    let stream = connect(shared, cluster, address, b"").await.ok()?;
     match &check.probe {
         Probe::Http { target, host, edits } => {
             let mut text = [b"GET ", &target[..], b" HTTP/1.1\r\nhost: "].concat();

@@ -16,6 +16,7 @@ use crate::http3::listen::{self, QuicListener};
 use crate::log_writer::LogWriter;
 use crate::memory::SharedWords;
 use crate::shared::Shared;
+use crate::udp_proxy;
 use crate::upcall::{Upcall, UpcallAnswer};
 use crate::upstream::{idle_ns, key_of};
 
@@ -134,9 +135,15 @@ impl Engine {
         Ok(())
     }
 
-    /// Takes HTTP/3 connections from a bound UDP socket for the listener section `name`. A socket that has connections of
-    /// an earlier name goes on under the new one.
+    /// Takes HTTP/3 connections from a bound UDP socket for the listener section `name`, or forwards its datagrams where
+    /// the section says so. A socket that has HTTP/3 connections of an earlier name goes on under the new one.
     pub fn listen_udp(&self, name: &str, fd: OwnedFd) -> Result<(), EngineError> {
+        if self.shared.compiled().listener(name).is_some_and(|listener| !listener.http3) {
+            let stop = udp_proxy::start(&self.shared, name, fd)?;
+            self.listeners.borrow_mut().entry(name.to_owned()).or_default().push(stop);
+            self.waker().wake();
+            return Ok(());
+        }
         let mut quic = self.quic.borrow_mut();
         quic.retain(|listener| listener.strong_count() > 0);
         let started = listen::start(&self.shared, name, fd, &quic)?;

@@ -214,6 +214,7 @@ impl Request<'_> {
                 avoid: &avoided,
                 fresh,
                 limited: attempts.limited,
+                preface: b"",
             };
             let acquired = acquire(shared, &ask);
             deadlines.limit(&connection.client, acquired).await?

@@ -123,7 +123,8 @@ async fn send(
     method: sluice_http1::Method,
 ) -> Option<()> {
     let cluster = compiled.cluster(cluster)?;
-    let ask = Ask { cluster, version: compiled.version, key: None, avoid: &[], fresh: false, limited: None };
+    let version = compiled.version;
+    let ask = Ask { cluster, version, key: None, avoid: &[], fresh: false, limited: None, preface: b"" };
     let (upstream, wire) = acquire(shared, &ask).await.ok()?;
     match &wire {
         Wire::Http1(link) => {

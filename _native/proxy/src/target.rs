@@ -194,6 +194,11 @@ impl Target {
         }
     }
 
+    /// Whether this is an endpoint of the cluster.
+    pub(crate) fn has(&self, address: SocketAddr) -> bool {
+        self.members.borrow().index_of(address).is_some()
+    }
+
     /// The configuration has no such cluster any more.
     pub(crate) fn is_forgotten(&self) -> bool {
         self.forgotten.get()

@@ -10,7 +10,9 @@ use bytes::Bytes;
 use sluice_http1::{HeaderKind, ResponseHead};
 
 use crate::body::{Incoming, Outgoing};
+use crate::buffers::SMALL;
 use crate::client::Client;
+use crate::copy::{copy, read};
 use crate::deadline::{Deadlines, Meter};
 use crate::downstream::{Downstream, LINGER_NS};
 use crate::relay::{Progress, RelayError, Sink};
@@ -164,13 +166,6 @@ pub(crate) async fn join(
     (up_meter.bytes(), down_meter.bytes())
 }
 
-/// What a wait for bytes came to.
-enum Event {
-    Bytes(Box<[u8]>, usize),
-    /// A drain began, and a close frame may be sent now.
-    Part,
-}
-
 impl Tunnel<'_> {
     /// From the client to the upstream, to the end, which is passed on.
     async fn up(&self, early: &[u8], meter: &Meter<'_>) -> io::Result<()> {
@@ -179,17 +174,7 @@ impl Tunnel<'_> {
             meter.moved(early.len());
         }
         match &self.far {
-            Far::Http1(client) => loop {
-                let Event::Bytes(data, count) = self.wait(client, false).await? else { continue };
-                if count == 0 {
-                    self.shared.buffers.put(data);
-                    return self.upstream.shutdown_write().await;
-                }
-                let written = self.upstream.write_all(data.get(..count).unwrap_or_default()).await;
-                self.shared.buffers.put(data);
-                written?;
-                meter.moved(count);
-            },
+            Far::Http1(client) => Ok(copy(&self.shared.buffers, client, self.upstream, meter).await?),
             Far::Frames(_, body) => {
                 let Some(mut body) = body.take() else { return Ok(()) };
                 while let Some((data, _)) = body.data().await.map_err(failure)? {
@@ -203,21 +188,21 @@ impl Tunnel<'_> {
 
     /// From the upstream to the client.
     async fn down(&self, meter: &Meter<'_>) -> io::Result<()> {
+        let mut bulk = false;
         loop {
-            let (data, count) = match self.wait(self.upstream, true).await? {
-                Event::Bytes(data, count) => (data, count),
-                Event::Part => {
-                    self.parted.set(true);
-                    self.far.write(&GOING_AWAY).await?;
-                    // The client answers with a close frame, which ends the upstream's side as well.
-                    self.deadlines.tunnel(LINGER_NS);
-                    continue;
-                }
+            let waited = read(&self.shared.buffers, self.upstream, bulk, || self.may_part()).await?;
+            let Some((data, count)) = waited else {
+                self.parted.set(true);
+                self.far.write(&GOING_AWAY).await?;
+                // The client answers with a close frame, which ends the upstream's side as well.
+                self.deadlines.tunnel(LINGER_NS);
+                continue;
             };
             if count == 0 {
                 self.shared.buffers.put(data);
                 return self.far.end().await;
             }
+            bulk = count >= SMALL;
             let bytes = data.get(..count).unwrap_or_default();
             if let Some(frames) = &self.frames {
                 frames.borrow_mut().pass(bytes);
@@ -231,30 +216,6 @@ impl Tunnel<'_> {
                 meter.moved(count);
             }
         }
-    }
-
-    /// Waits for bytes; holds no buffer while there are none.
-    async fn wait(&self, from: &Stream, downwards: bool) -> io::Result<Event> {
-        let pool = &self.shared.buffers;
-        let mut buffer = None;
-        let count = poll_fn(|context| {
-            if downwards && self.may_part() {
-                return Poll::Ready(Ok(None));
-            }
-            let held = buffer.get_or_insert_with(|| pool.small());
-            let polled = from.poll_read(context, held);
-            if polled.is_pending()
-                && let Some(idle) = buffer.take()
-            {
-                pool.put(idle);
-            }
-            polled.map_ok(Some)
-        })
-        .await?;
-        Ok(match (buffer, count) {
-            (Some(data), Some(count)) => Event::Bytes(data, count),
-            _ => Event::Part,
-        })
     }
 
     fn may_part(&self) -> bool {

@@ -44,6 +44,8 @@ pub(crate) struct Ask<'a> {
     /// Make a connection instead of reusing one of HTTP/1.
     pub(crate) fresh: bool,
     pub(crate) limited: Option<Limited>,
+    /// Sent first on a new connection, before TLS.
+    pub(crate) preface: &'a [u8],
 }
 
 /// A connection in use. Dropping it closes it (or cancels the stream); [`Upstream::keep`] puts it back.
@@ -92,7 +94,7 @@ impl Drop for Upstream {
 }
 
 /// The endpoint for an attempt.
-async fn choose(shared: &Rc<Shared>, ask: &Ask<'_>) -> Result<Chosen, ProxyError> {
+pub(crate) async fn choose(shared: &Rc<Shared>, ask: &Ask<'_>) -> Result<Chosen, ProxyError> {
     let cluster = ask.cluster;
     let target = shared.targets.of(cluster, ask.version, shared.host.now_ns(), || shared.random());
     if !cluster.health_checks.is_empty() {
@@ -159,7 +161,7 @@ pub(crate) async fn acquire(shared: &Rc<Shared>, ask: &Ask<'_>) -> Result<(Upstr
 }
 
 /// Connects once the circuit breaker allows another connection.
-async fn connect_counted(
+pub(crate) async fn connect_counted(
     shared: &Rc<Shared>,
     ask: &Ask<'_>,
     chosen: &Chosen,
@@ -169,7 +171,7 @@ async fn connect_counted(
         Some(limited) => Some(connection_permit(shared, limited).await?),
     };
     let began = shared.host.now_ns();
-    let connected = connect(shared, ask.cluster, chosen.address).await;
+    let connected = connect(shared, ask.cluster, chosen.address, ask.preface).await;
     if connected.is_err() {
         if let Some(row) = shared.cluster_row(ask.cluster.slot as usize) {
             row.add(Field::ConnectionsFailed, 1);
@@ -195,8 +197,13 @@ async fn connection_permit(shared: &Rc<Shared>, limited: &Limited) -> Result<Per
     }
 }
 
-/// Connects within the cluster's connect timeout, TLS included.
-pub(crate) async fn connect(shared: &Rc<Shared>, cluster: &Cluster, address: SocketAddr) -> Result<Stream, ProxyError> {
+/// Connects within the cluster's connect timeout, TLS included, which comes after `preface`.
+pub(crate) async fn connect(
+    shared: &Rc<Shared>,
+    cluster: &Cluster,
+    address: SocketAddr,
+    preface: &[u8],
+) -> Result<Stream, ProxyError> {
     let timer = Timer::new(&shared.host);
     timer.set(shared.host.now_ns().saturating_add(nanos(cluster.connect_timeout)));
     let mut work = std::pin::pin!(async {
@@ -205,6 +212,7 @@ pub(crate) async fn connect(shared: &Rc<Shared>, cluster: &Cluster, address: Soc
         if let Some(keepalive) = &cluster.tcp_keepalive {
             tcp.set_keepalive(keepalive.idle, keepalive.interval, keepalive.probes).map_err(ProxyError::Connect)?;
         }
+        let tcp = if preface.is_empty() { tcp } else { Box::pin(send_first(tcp, preface)).await? };
         match &cluster.tls {
             None => Ok(Stream::Plain(tcp)),
             Some(tls) => TlsConnector::from(std::sync::Arc::clone(&tls.config))
@@ -221,4 +229,13 @@ pub(crate) async fn connect(shared: &Rc<Shared>, cluster: &Cluster, address: Soc
         timer.poll_expired(context).map(|()| Err(ProxyError::ConnectTimeout))
     })
     .await
+}
+
+async fn send_first(tcp: TcpIo, preface: &[u8]) -> Result<TcpIo, ProxyError> {
+    let mut rest = preface;
+    while !rest.is_empty() {
+        let count = std::future::poll_fn(|context| tcp.poll_write(context, rest)).await.map_err(ProxyError::Connect)?;
+        rest = rest.get(count..).unwrap_or_default();
+    }
+    Ok(tcp)
 }

@@ -34,7 +34,7 @@ pub(crate) struct SharedMemory {
     pub(crate) layout: Layout,
 }
 
-const GLOBALS: [(&str, Global); 24] = [
+const GLOBALS: [(&str, Global); 39] = [
     ("requests", Global::Requests),
     ("accepted", Global::Accepted),
     ("active", Global::Active),
@@ -59,6 +59,21 @@ const GLOBALS: [(&str, Global); 24] = [
     ("fault_delays", Global::FaultDelays),
     ("fault_aborts", Global::FaultAborts),
     ("tasks", Global::Tasks),
+    ("tcp_connections", Global::TcpConnections),
+    ("tcp_no_route", Global::TcpNoRoute),
+    ("tcp_no_endpoint", Global::TcpNoEndpoint),
+    ("tcp_overflow", Global::TcpOverflow),
+    ("tcp_unreachable", Global::TcpUnreachable),
+    ("tcp_upstream_reset", Global::TcpUpstreamReset),
+    ("tcp_client_reset", Global::TcpClientReset),
+    ("tcp_idle", Global::TcpIdle),
+    ("tcp_bad_hello", Global::TcpBadHello),
+    ("udp_sessions", Global::UdpSessions),
+    ("udp_refused", Global::UdpRefused),
+    ("udp_no_endpoint", Global::UdpNoEndpoint),
+    ("udp_overflow", Global::UdpOverflow),
+    ("udp_unreachable", Global::UdpUnreachable),
+    ("udp_dropped", Global::UdpDropped),
 ];
 
 const FIELDS: [(&str, Field); 12] = [

@@ -11,6 +11,7 @@ use crate::model::{self, ListenerProtocol, Origin};
 use crate::store::Store;
 use crate::tcp::TcpRoutes;
 use crate::tls::ListenerTls;
+use crate::udp::UdpRoute;
 
 /// A port with everything that is served on it.
 #[derive(Debug)]
@@ -25,6 +26,8 @@ pub struct Listener {
     pub port: u16,
     /// What is believed of a request: which ones count as secure, how many hops before the gateway are trusted.
     pub trust: TrustPolicy,
+    /// HTTP begins with the first byte: no PROXY header, no TLS, no TCP route.
+    pub plain: bool,
     /// Expects a PROXY header.
     pub proxy_protocol: bool,
     /// Expects TLS. With `encrypted` and without `tls` every connection is closed.
@@ -45,6 +48,8 @@ pub struct Listener {
     pub max_connections: Option<u32>,
     /// Most open connections of one client address, in all workers and over all listeners.
     pub max_connections_per_address: Option<u32>,
+    /// Where datagrams are forwarded to; a UDP listener without it and without HTTP/3 drops them.
+    pub udp: Option<Arc<UdpRoute>>,
     /// What is served, in the order declared.
     pub virtual_hosts: Box<[Arc<VirtualHost>]>,
     /// Row in shared memory.
@@ -138,6 +143,7 @@ impl Listener {
                 trusted_hops: model.trusted_hops.max(store.options.built.trust.trusted_hops),
                 ..store.options.built.trust
             },
+            plain: model.protocol == ListenerProtocol::Http && !model.tls && !model.proxy_protocol && tcp.is_empty(),
             proxy_protocol: model.proxy_protocol,
             encrypted: model.tls,
             tls,
@@ -148,6 +154,7 @@ impl Listener {
             tcp,
             max_connections: model.max_connections,
             max_connections_per_address: model.max_connections_per_address,
+            udp: UdpRoute::compile(model, findings).map(Arc::new),
             virtual_hosts: virtual_hosts.into_boxed_slice(),
             slot,
             domains,

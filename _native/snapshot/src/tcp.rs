@@ -6,7 +6,7 @@ use std::time::Duration;
 use sluice_route::DomainMap;
 
 use crate::error::Findings;
-use crate::model::{self, Origin};
+use crate::model::{self, Origin, ProxyVersion};
 use crate::store::Certificates;
 use crate::tls::ListenerTls;
 
@@ -37,20 +37,27 @@ pub struct TcpRoute {
     pub idle_timeout: Option<Duration>,
     /// TLS ends here, with [`TcpRoutes::tls`]; otherwise its bytes are forwarded as they are.
     pub terminate: bool,
+    /// Header in front of each connection to an endpoint.
+    pub proxy_protocol: Option<ProxyVersion>,
 }
 
 impl TcpRoute {
     /// The member that takes a connection. `roll` is a fresh number from 0 (included) to 1 (excluded); shares that do
     /// not sum up to 100 count in proportion.
     pub fn choose(&self, roll: f64) -> Option<&TcpChoice> {
-        let mut left = roll * self.choices.iter().map(|choice| choice.weight).sum::<f64>();
-        let found = self.choices.iter().find(|choice| {
-            left -= choice.weight;
-            left < 0.0
-        });
-        // Rounding may leave a rest of the last share.
-        found.or_else(|| self.choices.iter().rev().find(|choice| choice.weight > 0.0))
+        choose(&self.choices, roll)
     }
+}
+
+/// See [`TcpRoute::choose`].
+pub(crate) fn choose(choices: &[TcpChoice], roll: f64) -> Option<&TcpChoice> {
+    let mut left = roll * choices.iter().map(|choice| choice.weight).sum::<f64>();
+    let found = choices.iter().find(|choice| {
+        left -= choice.weight;
+        left < 0.0
+    });
+    // Rounding may leave a rest of the last share.
+    found.or_else(|| choices.iter().rev().find(|choice| choice.weight > 0.0))
 }
 
 /// The TCP routes of a listener.
@@ -68,6 +75,11 @@ impl TcpRoutes {
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.routes.is_empty()
+    }
+
+    /// Whether some route asks for a server name, so that the hello has to be read first.
+    pub fn has_names(&self) -> bool {
+        self.routes.iter().enumerate().any(|(at, _)| self.other != Some(at))
     }
 
     /// The route for the server name of a TLS hello, in any case. It goes before the listener's own TLS.
@@ -130,31 +142,37 @@ impl TcpRoutes {
     }
 }
 
-fn compile(route: &model::TcpRoute) -> Result<TcpRoute, (&'static str, String)> {
-    let bad = route.choices.iter().find(|choice| !(0.0..=100.0).contains(&choice.weight));
-    if let Some(choice) = bad {
-        return Err(("choices", format!("weight {} is not between 0 and 100", choice.weight)));
+/// Members of a route, or what is wrong with them.
+pub(crate) fn members(choices: &[model::TcpChoice]) -> Result<Box<[TcpChoice]>, String> {
+    if let Some(choice) = choices.iter().find(|choice| !(0.0..=100.0).contains(&choice.weight)) {
+        return Err(format!("weight {} is not between 0 and 100", choice.weight));
     }
-    if !route.choices.iter().any(|choice| choice.weight > 0.0) {
-        return Err(("choices", "a route needs a choice with a weight above zero".to_owned()));
-    }
-    if route.terminate && route.server_names.is_empty() {
-        return Err(("terminate", "TLS can only be ended for server names".to_owned()));
+    if !choices.iter().any(|choice| choice.weight > 0.0) {
+        return Err("a route needs a choice with a weight above zero".to_owned());
     }
     let choice = |choice: &model::TcpChoice| TcpChoice {
         weight: choice.weight,
         cluster: Arc::from(choice.cluster.as_str()),
         origin: choice.origin.clone(),
     };
+    Ok(choices.iter().map(choice).collect())
+}
+
+fn compile(route: &model::TcpRoute) -> Result<TcpRoute, (&'static str, String)> {
+    let choices = members(&route.choices).map_err(|message| ("choices", message))?;
+    if route.terminate && route.server_names.is_empty() {
+        return Err(("terminate", "TLS can only be ended for server names".to_owned()));
+    }
     Ok(TcpRoute {
         name: Arc::from(route.name.as_str()),
         origin: route.origin.clone(),
-        choices: route.choices.iter().map(choice).collect(),
+        choices,
         idle_timeout: match route.idle_timeout_ms {
             None => Some(IDLE),
             Some(0) => None,
             Some(ms) => Some(Duration::from_millis(ms)),
         },
         terminate: route.terminate,
+        proxy_protocol: route.proxy_protocol,
     })
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use rcgen::{CertificateParams, KeyPair};
 use serde_json::{Value, json};
-use sluice_snapshot::{Compiled, ListenerProtocol, TcpRoutes};
+use sluice_snapshot::{Compiled, ListenerProtocol, ProxyVersion, TcpRoutes};
 use support::{delta, full, issues, listener, origin};
 
 fn choice(cluster: &str, weight: f64) -> Value {
@@ -134,4 +134,53 @@ fn http3() {
     let advertises = |name: &str| compiled.listener(name).unwrap().advertises_http3();
     assert!(advertises("beside") && !advertises("udp") && !advertises("plain"));
     assert!(compiled.listener("udp").unwrap().http3);
+}
+
+#[test]
+fn udp_routes() {
+    let of = |more: &[(&str, Value)]| {
+        let mut body = listener("udp", &[]);
+        body["protocol"] = json!("udp");
+        body["udp_route"] = json!({"name": "dns", "origin": origin(), "choices": [choice("a", 100.0)]});
+        for (path, value) in more {
+            *body.pointer_mut(path).unwrap() = value.clone();
+        }
+        full(&[("listener", body)])
+    };
+    let compiled = of(&[]);
+    let route = compiled.listener("udp").unwrap().udp.clone().unwrap();
+    assert_eq!(compiled.issues, []);
+    assert_eq!((route.idle_timeout, route.max_sessions), (Duration::from_secs(60), 4096));
+    assert!(route.leads_to("a") && !route.leads_to("b"));
+    assert_eq!(route.choose(0.5).map(|choice| &*choice.cluster), Some("a"));
+    let broken = [
+        ("/protocol", json!("tcp"), "udp_route"),
+        ("/udp_route/choices", json!([]), "udp_route.choices"),
+        ("/udp_route/choices", json!([choice("a", 200.0)]), "udp_route.choices"),
+    ];
+    for (path, value, at) in broken {
+        let compiled = of(&[(path, value)]);
+        assert_eq!(paths(&compiled), [at]);
+        assert!(compiled.listener("udp").unwrap().udp.is_none());
+    }
+}
+
+#[test]
+fn what_a_connection_begins_with() {
+    let of = |more: Value| {
+        let mut body = listener("tcp", &[]);
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        full(&[("listener", body)]).listener("tcp").unwrap().clone()
+    };
+    assert!(of(json!({})).plain);
+    assert!(!of(json!({"protocol": "tcp"})).plain);
+    assert!(!of(json!({"proxy_protocol": true})).plain);
+    assert!(!of(json!({"tls": true})).plain);
+    let all = of(json!({"tcp_routes": [route("a", &[])]}));
+    assert!(!all.plain && !all.tcp.has_names());
+    assert!(of(json!({"tcp_routes": [route("a", &[]), route("b", &["b.x"])]})).tcp.has_names());
+    let mut versions = route("a", &[]);
+    versions["proxy_protocol"] = json!("v2");
+    let told = of(json!({"tcp_routes": [versions]}));
+    assert_eq!(told.tcp.other().unwrap().proxy_protocol, Some(ProxyVersion::V2));
 }

@@ -65,10 +65,6 @@ def _port(listener: Listener, settings: TranslateSettings, options: ir.Options, 
             "spec.hostBinding.namespace.from",
         )
     protocol = _protocol(stack)
-    if is_unused(f"Listener.{protocol}"):
-        what = "HTTP/3 is" if protocol == "udp" else "raw TCP and TLS are"
-        field = "spec.protocolStack" if spec.protocol_stack else "spec.protocol"
-        found.warning("listener-not-served", f"{what} not served yet", origin, field)
     return Port(
         name=f"{listener.namespace}/{listener.name}",
         origin=origin,

@@ -26,7 +26,6 @@ from gateway.translate.certificates import SecretError
 from gateway.translate.origins import ir_origin
 from gateway.translate.services import ServiceError, parse_service
 from gateway.translate.tcproutes import TcpPart
-from gateway.translate.unused import is_unused
 
 if TYPE_CHECKING:
     from collections.abc import Mapping as Map
@@ -66,8 +65,6 @@ def translate_tcp_mappings(
     around = _Surroundings(resources, settings, config, known_resolvers(resources), store, clusters)
     groups: dict[tuple[str, int, str], list[TCPMapping]] = {}
     for mapping in mappings:
-        if is_unused(TCPMapping.KIND):
-            found.warning("kind-not-acted-on", "kind TCPMapping is accepted but not acted on yet", mapping.origin)
         spec = mapping.spec
         address = spec.address or settings.bind_address
         groups.setdefault((address, spec.port, _host(mapping)), []).append(mapping)

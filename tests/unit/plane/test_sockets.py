@@ -58,11 +58,6 @@ def test_ipv6(table: SocketTable) -> None:
     socket.create_connection(("::1", table.ports()["web"])).close()
 
 
-def test_what_the_data_plane_does_not_speak_is_not_bound(table: SocketTable) -> None:
-    table.update([replace(listener("tcp"), protocol="tcp")], now=0.0)
-    assert (dict(table.ports()), table.diagnostics()) == ({}, ())
-
-
 def test_both_wildcards_may_share_a_port(table: SocketTable) -> None:
     port = free_port()
     table.update([listener("four", port, "0.0.0.0"), listener("six", port, "::")], now=0.0)
@@ -218,3 +213,14 @@ def test_a_removed_udp_listener_goes_after_the_handover_and_may_come_back(table:
     assert not table.advance(now=2.1)
     assert table.advance(now=2.3)
     assert not table.busy
+
+
+def test_a_port_that_changes_what_udp_means_gets_new_sockets(table: SocketTable) -> None:
+    port = free_port()
+    table.update([quic("udp", port)], now=0.0)
+    before = table.slot(0)["udp"]
+    table.update([replace(quic("udp", port), http3=False)], now=1.0)
+    assert table.failing, "the port is in use until the connections of HTTP/3 had their time"
+    assert table.advance(now=2.0)
+    assert table.retry()
+    assert table.slot(0)["udp"].keys().isdisjoint(before)

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-from typing import get_args, get_type_hints
-
 import pytest
 
-from gateway import ir
-from gateway.resources import Mapping, MappingSpec, Module, ModuleConfig, TCPMapping
+from gateway.resources import Mapping, MappingSpec, Module, ModuleConfig
 from gateway.resources.core import ServicePort
 from gateway.resources.hosts import ListenerSpec
 from gateway.translate.unused import WITHOUT_EFFECT, is_unused, unused_fields
 
 NAMES = [name for names in WITHOUT_EFFECT.values() for name in names]
-PROTOCOLS = set(get_args(get_type_hints(ir.Listener, localns=vars(ir))["protocol"]))
 KNOWN = {
     "Mapping": set(MappingSpec.__struct_encode_fields__),
     "Module": set(ModuleConfig.__struct_encode_fields__),
-    "Listener": set(ListenerSpec.__struct_encode_fields__) | PROTOCOLS,
+    "Listener": set(ListenerSpec.__struct_encode_fields__),
     "Service": set(ServicePort.__struct_encode_fields__),
-    TCPMapping.KIND: {""},
 }
 
 

@@ -64,8 +64,46 @@ pub(crate) fn all_to(address: SocketAddr) -> Vec<(&'static str, Value)> {
     plain(&[route("/", "one")], &[("one", address)])
 }
 
+/// A TCP route to one cluster, for these server names (none: everything).
+pub(crate) fn tcp_route(server_names: &[&str], cluster: &str) -> Value {
+    json!({
+        "name": format!("to-{cluster}"), "origin": origin(), "server_names": server_names,
+        "choices": [{"weight": 100.0, "cluster": cluster, "origin": origin()}],
+    })
+}
+
+/// A TCP listener with `routes`, and `clusters`, which get the rows 1, 2, …
+pub(crate) fn tcp(routes: &[Value], clusters: &[(&str, &[SocketAddr])]) -> Vec<(&'static str, Value)> {
+    let mut listener = listener();
+    listener["protocol"] = json!("tcp");
+    listener["virtual_hosts"] = json!([]);
+    listener["tcp_routes"] = json!(routes);
+    let mut sections = vec![("listener", listener)];
+    sections.extend(clusters.iter().map(|(name, addresses)| ("cluster", cluster(name, addresses))));
+    sections
+}
+
+/// A UDP listener whose datagrams go to the cluster `one`, with its endpoints.
+pub(crate) fn udp(addresses: &[SocketAddr]) -> Vec<(&'static str, Value)> {
+    let mut listener = listener();
+    listener["protocol"] = json!("udp");
+    listener["virtual_hosts"] = json!([]);
+    listener["udp_route"] = json!({
+        "name": "datagrams", "origin": origin(),
+        "choices": [{"weight": 100.0, "cluster": "one", "origin": origin()}],
+    });
+    vec![("listener", listener), ("cluster", cluster("one", addresses))]
+}
+
 /// Compiles a whole configuration, which must be without findings.
 pub(crate) fn compiled(version: u64, sections: &[(&str, Value)]) -> Arc<Compiled> {
+    let compiled = compiled_with_issues(version, sections);
+    assert_eq!(compiled.issues, []);
+    compiled
+}
+
+/// Compiles a whole configuration, whatever there is to say about it.
+pub(crate) fn compiled_with_issues(version: u64, sections: &[(&str, Value)]) -> Arc<Compiled> {
     let mut clusters = 0;
     let upsert: Vec<_> = sections
         .iter()
@@ -76,7 +114,5 @@ pub(crate) fn compiled(version: u64, sections: &[(&str, Value)]) -> Arc<Compiled
         })
         .collect();
     let delta = json!({"version": version, "base": null, "upsert": upsert, "remove": []});
-    let compiled = Compiled::apply(None, &serde_json::to_vec(&delta).unwrap()).unwrap();
-    assert_eq!(compiled.issues, []);
-    Arc::new(compiled)
+    Arc::new(Compiled::apply(None, &serde_json::to_vec(&delta).unwrap()).unwrap())
 }

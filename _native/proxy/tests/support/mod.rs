@@ -20,6 +20,7 @@ use serde_json::Value;
 use sluice_host::RemoteWaker;
 use sluice_policy::stats::{Field, Global, Layout, Region};
 use sluice_proxy::{Engine, EngineConfig, SharedWords, Upcall, UpcallAnswer};
+use sluice_snapshot::Compiled;
 
 use wire::Wire;
 
@@ -41,10 +42,24 @@ pub(crate) struct Gate {
 impl Gate {
     /// An engine that serves `sections` on a port of its own.
     pub(crate) fn new(sections: &[(&str, Value)]) -> Self {
+        Self::logging(sections, None)
+    }
+
+    /// As [`Gate::new`] for sections of which something cannot be built.
+    pub(crate) fn with_issues(sections: &[(&str, Value)]) -> Self {
+        Self::serving(config::compiled_with_issues(1, sections), None)
+    }
+
+    /// As [`Gate::new`], with an access log.
+    pub(crate) fn logging(sections: &[(&str, Value)], access_log: Option<OwnedFd>) -> Self {
+        Self::serving(config::compiled(1, sections), access_log)
+    }
+
+    fn serving(compiled: Arc<Compiled>, access_log: Option<OwnedFd>) -> Self {
         let memory = Arc::new(SharedWords::private(Layout { workers: 1 }.words()).unwrap());
-        let config = EngineConfig { worker: 0, memory: Some((Arc::clone(&memory), 1)), access_log: None, seed: 7 };
+        let config = EngineConfig { worker: 0, memory: Some((Arc::clone(&memory), 1)), access_log, seed: 7 };
         let engine = Engine::new(config).unwrap();
-        engine.apply(config::compiled(1, sections));
+        engine.apply(compiled);
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         engine.listen("http", OwnedFd::from(listener)).unwrap();
@@ -152,6 +167,16 @@ impl Gate {
 /// A client in a thread.
 pub(crate) struct Client<R> {
     result: mpsc::Receiver<std::thread::Result<R>>,
+}
+
+impl<R> Client<R> {
+    /// Waits for its end, for which the engine has nothing more to do.
+    pub(crate) fn end(&self) -> R {
+        match self.result.recv().unwrap() {
+            Ok(value) => value,
+            Err(panic) => resume_unwind(panic),
+        }
+    }
 }
 
 /// Connects to the gateway.

@@ -84,6 +84,20 @@ impl Upstream {
         })
     }
 
+    /// Sends back every byte, then its end.
+    pub(crate) fn mirror() -> Self {
+        Self::raw(|mut wire, _| {
+            let mut writer = wire.stream.try_clone().unwrap();
+            drop(std::io::copy(&mut wire.stream, &mut writer));
+            drop(writer.shutdown(std::net::Shutdown::Write));
+        })
+    }
+
+    /// Says its name, then ends.
+    pub(crate) fn named(name: &'static str) -> Self {
+        Self::raw(move |mut wire, _| wire.send(name.as_bytes()))
+    }
+
     /// An address where nobody listens.
     pub(crate) fn refusing() -> SocketAddr {
         TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()

@@ -59,6 +59,17 @@ impl Wire<TcpStream> {
         self.stream.shutdown(Shutdown::Write).unwrap();
     }
 
+    /// The other side cut the connection, instead of ending it. Bytes that came before do not matter.
+    pub(crate) fn was_reset(&mut self) -> bool {
+        loop {
+            match self.stream.read(&mut [0; 4096]) {
+                Ok(0) => return false,
+                Ok(_) => {}
+                Err(error) => return error.kind() == std::io::ErrorKind::ConnectionReset,
+            }
+        }
+    }
+
     /// Closes so that the other side gets a reset.
     pub(crate) fn reset(self) {
         socket2::SockRef::from(&self.stream).set_linger(Some(Duration::ZERO)).unwrap();

@@ -114,7 +114,7 @@ pub enum ListenerProtocol {
     Http,
     /// TCP routes only.
     Tcp,
-    /// HTTP/3.
+    /// HTTP/3, or a UDP route.
     Udp,
 }
 
@@ -128,6 +128,16 @@ pub struct TcpChoice {
     pub cluster: String,
     /// Where it was declared.
     pub origin: Origin,
+}
+
+/// A version of the PROXY protocol (haproxy.org, "The PROXY protocol").
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ProxyVersion {
+    /// A line of text.
+    V1,
+    /// A binary header.
+    V2,
 }
 
 /// Connections that are forwarded byte by byte.
@@ -148,6 +158,27 @@ pub struct TcpRoute {
     /// TLS ends here.
     #[serde(default)]
     pub terminate: bool,
+    /// A header of the PROXY protocol goes in front of each connection to an endpoint.
+    #[serde(default)]
+    pub proxy_protocol: Option<ProxyVersion>,
+}
+
+/// Datagrams that are forwarded, those of each client to an endpoint of its own.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UdpRoute {
+    /// Name in logs.
+    pub name: String,
+    /// Where it was declared.
+    pub origin: Origin,
+    /// Where they go.
+    pub choices: Vec<TcpChoice>,
+    /// Silence in both directions that ends a session.
+    #[serde(default)]
+    pub idle_timeout_ms: Option<u64>,
+    /// Sessions of one worker.
+    #[serde(default)]
+    pub max_sessions: Option<u32>,
 }
 
 /// A port.
@@ -198,6 +229,9 @@ pub struct Listener {
     /// Most open connections of one client address, in all workers and over all listeners.
     #[serde(default)]
     pub max_connections_per_address: Option<u32>,
+    /// Datagrams that are forwarded.
+    #[serde(default)]
+    pub udp_route: Option<UdpRoute>,
 }
 
 /// A certificate with its key.

@@ -21,8 +21,8 @@ pub use cluster::{
 };
 pub use health::{GrpcCheck, HealthCheck, HttpCheck, OutlierDetection, StatusRange};
 pub use host::{
-    Certificate, InsecureAction, Listener, ListenerProtocol, Security, TcpChoice, TcpRoute, TlsTermination, TlsVersion,
-    VirtualHost,
+    Certificate, InsecureAction, Listener, ListenerProtocol, ProxyVersion, Security, TcpChoice, TcpRoute,
+    TlsTermination, TlsVersion, UdpRoute, VirtualHost,
 };
 pub use matching::{NamedMatch, PathMatch, PathMatchKind, RouteMatch, StringMatch, StringMatchKind};
 pub use options::{
