@@ -15,7 +15,6 @@ WITHOUT_EFFECT: Final[Map[str, tuple[str, ...]]] = {
     # In the IR, for the data plane to act on.
     "TCP": ("Listener.tcp", "TCPMapping"),
     "DNS": ("Mapping.dns_type", "Mapping.respect_dns_ttl"),
-    "compression": ("Module.gzip",),
     "request buffering": ("Module.buffer",),
     "buffer sizes": ("Module.buffer_limit_bytes",),
     "error bodies of routes": ("Mapping.error_response_overrides", "Mapping.bypass_error_response_overrides"),

@@ -14,6 +14,9 @@ use crate::http3::send::Sender as Http3Sender;
 use crate::relay::{Progress, RelayError, Sink, Source, TrailerFilter, append};
 use crate::stream::Stream;
 
+/// Names and values.
+pub(crate) type Trailers = Vec<(Vec<u8>, Vec<u8>)>;
+
 /// A body that arrives.
 pub(crate) enum Incoming<'b> {
     Http1(Http1Body<'b>),
@@ -27,6 +30,8 @@ pub(crate) struct Http1Body<'b> {
     pub(crate) stream: &'b Stream,
     pub(crate) source: &'b mut Source,
     ended: bool,
+    /// Data that was read with the head.
+    early: Bytes,
     /// Bytes read beyond the end.
     tail: Vec<u8>,
 }
@@ -41,7 +46,13 @@ pub(crate) enum Outgoing<'b> {
 impl<'b> Http1Body<'b> {
     pub(crate) fn new(pool: &'b BufferPool, stream: &'b Stream, source: &'b mut Source) -> Self {
         let ended = source.is_finished();
-        Self { pool, stream, source, ended, tail: Vec::new() }
+        Self { pool, stream, source, ended, early: Bytes::new(), tail: Vec::new() }
+    }
+
+    /// `early` was read with the head and comes first.
+    pub(crate) fn with_early(mut self, early: Bytes) -> Self {
+        self.early = early;
+        self
     }
 
     /// All of the data was read before; only trailers are left.
@@ -51,6 +62,10 @@ impl<'b> Http1Body<'b> {
 
     /// Reads one piece, and whether nothing follows it, not even trailers. `None` is the end.
     async fn data(&mut self) -> Result<Option<(Bytes, bool)>, RelayError> {
+        if !self.early.is_empty() {
+            let last = self.ended && self.source.trailers().next().is_none();
+            return Ok(Some((std::mem::take(&mut self.early), last)));
+        }
         while !self.ended {
             let mut buffer = self.pool.large();
             let limit = match self.source {
@@ -81,7 +96,8 @@ impl<'b> Http1Body<'b> {
 }
 
 impl Incoming<'_> {
-    /// The next piece, and whether nothing follows it, not even trailers. `None` is the end.
+    /// The next piece, and whether nothing follows it, not even trailers, as far as that is known. `None`: only trailers
+    /// may follow.
     pub(crate) async fn data(&mut self) -> Result<Option<(Bytes, bool)>, RelayError> {
         match self {
             Self::Http1(body) => body.data().await,
@@ -91,7 +107,7 @@ impl Incoming<'_> {
     }
 
     /// Trailers that may be forwarded (RFC 9110 section 6.5.1).
-    async fn trailers(&mut self, passes: TrailerFilter<'_>) -> Result<Vec<(Vec<u8>, Vec<u8>)>, RelayError> {
+    pub(crate) async fn trailers(&mut self, passes: TrailerFilter<'_>) -> Result<Trailers, RelayError> {
         let may = |name: &[u8]| !is_forbidden_trailer(name) && passes(name);
         match self {
             Self::Http1(body) => Ok(body
@@ -106,6 +122,14 @@ impl Incoming<'_> {
                 Ok(pairs.map(|(name, value)| (name.as_str().as_bytes().to_vec(), value.as_bytes().to_vec())).collect())
             }
             Self::Http3(body) => Ok(body.trailers().filter(|(name, _)| may(name)).collect()),
+        }
+    }
+
+    /// Bytes that an HTTP/1 peer sent beyond the end.
+    pub(crate) fn tail(self) -> Vec<u8> {
+        match self {
+            Self::Http1(body) => body.tail,
+            Self::Http2(_) | Self::Http3(_) => Vec::new(),
         }
     }
 }
@@ -127,7 +151,8 @@ impl Outgoing<'_> {
         }
     }
 
-    async fn finish(&self, trailers: &[(Vec<u8>, Vec<u8>)]) -> Result<(), RelayError> {
+    /// Ends the body, all of whose data was sent.
+    pub(crate) async fn finish(&self, trailers: &[(Vec<u8>, Vec<u8>)]) -> Result<(), RelayError> {
         match self {
             Self::Http2(sender) => {
                 let pairs = trailers.iter().map(|(name, value)| (name.as_slice(), value.as_slice()));
@@ -171,8 +196,5 @@ pub(crate) async fn bridge(
         let trailers = from.trailers(passes).await?;
         to.finish(&trailers).await?;
     }
-    match from {
-        Incoming::Http1(body) => Ok(body.tail),
-        Incoming::Http2(_) | Incoming::Http3(_) => Ok(Vec::new()),
-    }
+    Ok(from.tail())
 }

@@ -12,6 +12,7 @@ use sluice_snapshot::{
 
 use crate::request::{HeaderView, joined};
 use crate::request_head::{BodyHeader, UpstreamHead};
+use crate::transform::request_change;
 
 /// A request that nobody sent.
 pub struct Question<'q> {
@@ -269,6 +270,7 @@ impl Explained<'_> {
             forwarded_for: None,
             headers: &headers,
         };
+        let change = request_change(&self.compiled.options);
         let mut out = Vec::new();
         UpstreamHead {
             head: self.head,
@@ -289,6 +291,7 @@ impl Explained<'_> {
             edit_facts: &facts,
             filter_remove: &[],
             filter_set: &[],
+            change: change.as_ref(),
         }
         .write(&mut out);
         let sent = text(&out);

@@ -40,6 +40,7 @@ mod shadow;
 mod shared;
 mod stream;
 mod target;
+mod transform;
 mod tunnel;
 mod upcall;
 mod upload;
@@ -50,6 +51,7 @@ pub use engine::{Engine, EngineConfig, EngineError};
 pub use error::{ProxyError, Retry, Side};
 pub use memory::SharedWords;
 pub use request_head::{BodyHeader, UpstreamHead};
+pub use transform::HeadChange;
 pub use upcall::{Upcall, UpcallAnswer};
 
 /// A seed for weights and request ids from the operating system's randomness.

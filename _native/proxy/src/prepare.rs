@@ -7,6 +7,7 @@ use sluice_snapshot::{Choice, Forward, HostRewrite, Protocol, Route};
 use crate::relay::{RelayError, Sink, Source, append};
 use crate::request::{Request, joined};
 use crate::request_head::{BodyHeader, UpstreamHead};
+use crate::transform::request_change;
 
 /// The request as it goes upstream, ready to be sent again.
 pub(crate) struct Prepared {
@@ -74,6 +75,7 @@ impl Request<'_> {
             HostRewrite::Upstream => cluster_host.map_or(self.authority(), str::as_bytes),
         };
         let filtered = self.filtered.borrow();
+        let change = request_change(options);
         let head = UpstreamHead {
             head: self.head,
             bytes: self.bytes,
@@ -97,6 +99,7 @@ impl Request<'_> {
             edit_facts: &facts,
             filter_remove: &filtered.remove,
             filter_set: &filtered.set,
+            change: change.as_ref(),
         };
         let mut out = shared.scratch.out();
         head.write(&mut out);

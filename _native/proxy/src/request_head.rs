@@ -8,6 +8,8 @@ use sluice_policy::ClientInfo;
 use sluice_policy::HeaderEdits;
 use sluice_policy::facts::RequestFacts;
 
+use crate::transform::HeadChange;
+
 /// How the body goes upstream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BodyHeader {
@@ -57,6 +59,8 @@ pub struct UpstreamHead<'r> {
     pub filter_remove: &'r [String],
     /// Headers set by a filter; they replace the client's.
     pub filter_set: &'r [(String, String)],
+    /// What a bridge or compression changes.
+    pub change: Option<&'r HeadChange>,
 }
 
 fn line(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
@@ -86,6 +90,9 @@ impl UpstreamHead<'_> {
         self.stated_headers(out);
         for (name, value) in self.filter_set {
             line(out, name.as_bytes(), value.as_bytes());
+        }
+        if let Some(change) = self.change {
+            out.extend_from_slice(&change.lines);
         }
         self.edits.append_added(out, self.edit_facts);
         match self.body {
@@ -123,7 +130,9 @@ impl UpstreamHead<'_> {
         let mut run: Option<usize> = None;
         for entry in entries {
             let start = entry.name.start as usize;
-            let passes = self.passes(entry) && !(edited && self.is_edited(entry));
+            let passes = self.passes(entry)
+                && !(edited && self.is_edited(entry))
+                && !self.change.is_some_and(|change| change.drops(entry.name.of(self.bytes)));
             match (passes, run) {
                 (true, None) => run = Some(start),
                 (false, Some(from)) => {

@@ -5,6 +5,7 @@ use sluice_policy::HeaderEdits;
 use sluice_policy::facts::RequestFacts;
 
 use crate::shared::Shared;
+use crate::transform::HeadChange;
 
 /// How the body goes to the client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -134,6 +135,8 @@ pub(crate) struct DownstreamHead<'r> {
     pub(crate) keep_length: bool,
     pub(crate) body: BodyForm,
     pub(crate) connection: ConnectionForm,
+    /// What a changed body changes about its head.
+    pub(crate) change: Option<&'r HeadChange>,
 }
 
 impl DownstreamHead<'_> {
@@ -157,6 +160,9 @@ impl DownstreamHead<'_> {
         }
         if let Some(cors) = self.cors {
             out.extend_from_slice(cors);
+        }
+        if let Some(change) = self.change {
+            out.extend_from_slice(&change.lines);
         }
         self.edits.append_added(out, self.edit_facts);
         finish(out, self.body, self.connection);
@@ -197,6 +203,7 @@ impl DownstreamHead<'_> {
             let name = entry.name.of(self.bytes);
             let passes = passes
                 && !(edited && self.edits.removes(name))
+                && !self.change.is_some_and(|change| change.drops(name))
                 && !(granted && name.len() > 15 && name[..15].eq_ignore_ascii_case(b"access-control-"));
             match (passes, run) {
                 (true, None) => run = Some(start),

@@ -101,6 +101,7 @@ fn message(request: &Request<'_>, route: &Route, shadow: &Shadow, body: usize) -
         edit_facts: &facts,
         filter_remove: &[],
         filter_set: &[],
+        change: None,
     }
     .write(&mut out);
     let head = out.len();
