@@ -16,12 +16,9 @@ WITHOUT_EFFECT: Final[Map[str, tuple[str, ...]]] = {
     "TCP": ("Listener.tcp", "TCPMapping"),
     "DNS": ("Mapping.dns_type", "Mapping.respect_dns_ttl"),
     "request buffering": ("Module.buffer",),
-    "buffer sizes": ("Module.buffer_limit_bytes",),
     "error bodies of routes": ("Mapping.error_response_overrides", "Mapping.bypass_error_response_overrides"),
     "error bodies": ("Module.error_response_overrides",),
     "case of header names": ("Module.proper_case", "Module.header_case_overrides"),
-    "grpc-web": ("Module.enable_grpc_web",),
-    "gRPC over HTTP/1.1": ("Module.enable_grpc_http11_bridge",),
     # Not in the IR. Module.ip_allow and ip_deny are in it and refused meanwhile: gateway.translate.protection.
     "external authorisation": ("Mapping.auth_context_extensions",),
     "raw Envoy configuration": ("Mapping.envoy_override", "Mapping.modules", "Module.runtime_flags"),

@@ -12,14 +12,22 @@ from tests.support import manifests as m
 from tests.support.backend import Backend
 from tests.support.certs import Authority
 from tests.support.gatewayproc import GatewayProcess, Ports
+from tests.support.grpcwire import TRAILERS, message, messages
+from tests.support.h2backend import H2Backend
 from tests.support.ports import LOOPBACK
 from tests.support.replies import echo, plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from tests.support.h2backend import H2Exchange
+
 HOST = "one.example"
 TEXT = b"a line of text\n" * 10_000
+
+
+def answer(exchange: H2Exchange) -> None:
+    exchange.answer(200, [("content-type", "application/grpc")], message(b"answer"), [("grpc-status", "0")])
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +35,7 @@ class Site:
     port: int
     authority: str
     backend: Backend
+    framed: H2Backend
 
     def curl(self, method: Literal["GET", "POST"], path: str, **options: Any) -> requests.Response:
         session: requests.Session[requests.Response]
@@ -46,17 +55,18 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     leaf, ports = authority.issue(HOST), Ports()
     quic = m.listener("quic", ports.https, protocolStack=["TLS", "HTTP", "UDP"])
     del quic["spec"]["protocol"]
-    with Backend(echo) as backend:
+    with Backend(echo) as backend, H2Backend(answer) as framed:
         objects = [
             m.listener("https", ports.https, "HTTPS"),
             quic,
             m.tls_secret("cert", leaf.chain, leaf.key),
             m.host("one", HOST, "Redirect", "cert"),
             m.mapping("all", "/", f"{LOOPBACK}:{backend.port}"),
-            m.module(gzip={}),
+            m.mapping("grpc", "/demo/", f"{LOOPBACK}:{framed.port}", grpc=True),
+            m.module(gzip={}, enable_grpc_web=True),
         ]
         with GatewayProcess(folder, ports, objects) as gateway:
-            yield Site(ports.https, str(file), backend)
+            yield Site(ports.https, str(file), backend, framed)
             assert gateway.metric("sluice_native_panics_total") == 0
 
 
@@ -66,3 +76,10 @@ def test_compression(site: Site, coding: str) -> None:
     response = site.curl("GET", "/text", headers={"Accept-Encoding": coding})
     assert response.headers["content-encoding"] == coding
     assert response.content == TEXT
+
+
+def test_grpc_web(site: Site) -> None:
+    fields = {"Content-Type": "application/grpc-web+proto", "Accept": "application/grpc-web+proto"}
+    response = site.curl("POST", "/demo/Ask", data=message(b"question"), headers=fields)
+    assert messages(response.content) == [(0, b"answer"), (TRAILERS, b"grpc-status:0\r\n")]
+    assert bytes(site.framed.requests[-1].body) == message(b"question")

@@ -73,7 +73,7 @@ impl Answer<'_, '_> {
         let shared = &request.connection.shared;
         let record = &request.record;
         let (sink, mut body) = self.plan(framing);
-        record.status.set(head.status);
+        record.status.set(change.and_then(|change| change.status).unwrap_or(head.status));
         let elapsed_ms = shared.host.now_ns().saturating_sub(record.upstream_start_ns.get()) / 1_000_000;
         record.service_ms.set(Some(elapsed_ms));
         let close = body == BodyForm::UntilClose || !self.upload_done();

@@ -80,6 +80,9 @@ pub enum ProxyError {
     /// The client stopped sending its body.
     #[error("the client stopped sending its body")]
     BodyTimeout,
+    /// The upstream's answer is larger than what is kept of one.
+    #[error("the upstream's answer is too large to be kept")]
+    AnswerTooLarge,
     /// The client's body is not framed as announced.
     #[error("the client's body is malformed: {0}")]
     BodyProtocol(&'static str),
@@ -119,6 +122,8 @@ impl ProxyError {
             Self::Timeout | Self::PerTryTimeout => (504, "UT"),
             Self::IdleTimeout => (504, "SI"),
             Self::BodyTimeout => (408, "DI"),
+            // Envoy has no flag for it.
+            Self::AnswerTooLarge => (500, "UTL"),
             Self::BodyProtocol(_) | Self::Untranslatable => (400, "DPE"),
             Self::ClientGone => (499, "DC"),
         }
@@ -138,6 +143,7 @@ impl ProxyError {
             Self::Timeout | Self::PerTryTimeout => "upstream request timeout\n",
             Self::IdleTimeout => "stream timeout\n",
             Self::BodyTimeout => "the request body did not arrive in time\n",
+            Self::AnswerTooLarge => "the upstream's answer is too large\n",
             Self::Untranslatable => "the request cannot be forwarded\n",
             Self::BodyProtocol(_) => "the request body is malformed\n",
             Self::ClientGone => "",
@@ -164,6 +170,7 @@ mod tests {
             (ProxyError::Timeout, 504, Retry::No, Side::Upstream),
             (ProxyError::BodyTimeout, 408, Retry::No, Side::Downstream),
             (ProxyError::BodyProtocol("x"), 400, Retry::No, Side::Downstream),
+            (ProxyError::AnswerTooLarge, 500, Retry::No, Side::Upstream),
         ];
         for (error, status, retry, side) in table {
             assert_eq!((error.answer().0, error.retry(), error.side()), (status, retry, side), "{error}");

@@ -20,6 +20,7 @@ use crate::request::Request;
 use crate::response_head::header;
 use crate::retry::Attempts;
 use crate::rules::{self, nanos};
+use crate::transform::Bridge;
 use crate::upstream::{Ask, Upstream, Wire, acquire};
 
 /// Envoy's default stream idle timeout, in nanoseconds.
@@ -53,6 +54,7 @@ pub(crate) struct Plan<'p> {
     pub(crate) lines: &'p [u8],
     pub(crate) upgrade: Option<&'p [u8]>,
     pub(crate) attempts: &'p Attempts,
+    pub(crate) bridge: Bridge,
 }
 
 fn idle_ns(forward: &Forward) -> u64 {
@@ -98,10 +100,14 @@ impl Request<'_> {
             let reply = Reply::new(403).body(b"text/plain", b"the route does not allow this upgrade\n");
             return self.reply(reply, "-").await;
         }
+        let bridge = match (upgrade, &self.connection.client) {
+            (Some(_), _) => Bridge::None,
+            (None, client) => Bridge::of(&self.compiled.options, self.head, self.bytes, !client.in_frames()),
+        };
         if !route.shadows.is_empty() {
             crate::shadow::mirror(self, route);
         }
-        let Ok(mut prepared) = self.prepare(choice, forward, target, upgrade) else {
+        let Ok(mut prepared) = self.prepare(choice, forward, target, upgrade, bridge) else {
             return self
                 .reply(Reply::new(400).body(b"text/plain", b"the request body is malformed\n").close(), "DPE")
                 .await;
@@ -112,7 +118,7 @@ impl Request<'_> {
         let attempts =
             Attempts::new(shared, forward, cluster.map(|cluster| &**cluster), self.is_idempotent(), complete);
         let (key, lines) = self.stickiness(forward, cors);
-        let plan = Plan { choice, forward, key, lines: &lines, upgrade, attempts: &attempts };
+        let plan = Plan { choice, forward, key, lines: &lines, upgrade, attempts: &attempts, bridge };
         let after = loop {
             match self.attempt(&plan, &mut prepared).await {
                 Ok(answered) => break answered.after,

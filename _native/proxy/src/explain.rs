@@ -12,7 +12,7 @@ use sluice_snapshot::{
 
 use crate::request::{HeaderView, joined};
 use crate::request_head::{BodyHeader, UpstreamHead};
-use crate::transform::request_change;
+use crate::transform::{Bridge, request_change};
 
 /// A request that nobody sent.
 pub struct Question<'q> {
@@ -270,7 +270,9 @@ impl Explained<'_> {
             forwarded_for: None,
             headers: &headers,
         };
-        let change = request_change(&self.compiled.options);
+        let options = &self.compiled.options;
+        let bridge = Bridge::of(options, self.head, self.bytes, true);
+        let change = request_change(options, bridge, self.head, self.bytes);
         let mut out = Vec::new();
         UpstreamHead {
             head: self.head,

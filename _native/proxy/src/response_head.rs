@@ -142,7 +142,10 @@ pub(crate) struct DownstreamHead<'r> {
 impl DownstreamHead<'_> {
     /// Appends the head to `out`.
     pub(crate) fn write(&self, shared: &Shared, out: &mut Vec<u8>) {
-        status_line(out, self.head.status, self.head.reason.of(self.bytes));
+        match self.change.and_then(|change| change.status) {
+            Some(status) => status_line(out, status, reason(status).as_bytes()),
+            None => status_line(out, self.head.status, self.head.reason.of(self.bytes)),
+        }
         let dated = self.upstream_headers(out);
         if !dated {
             out.extend_from_slice(b"date: ");

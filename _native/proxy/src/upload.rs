@@ -10,9 +10,10 @@ use crate::client::Client;
 use crate::deadline::Meter;
 use crate::error::ProxyError;
 use crate::exchange::{Answered, Failed, Plan};
-use crate::prepare::Prepared;
+use crate::prepare::{Prepared, Special};
 use crate::relay::{RelayError, relay};
 use crate::request::Request;
+use crate::transform::transform;
 use crate::upstream::{Upstream, Wire};
 
 /// A body on its way; the result is what was read beyond its end.
@@ -41,6 +42,7 @@ impl Request<'_> {
         let pool = &connection.shared.buffers;
         let reused = upstream.reused;
         let body_idle_ns = self.compiled.options.body_idle_timeout_ns;
+        let decoder = prepared.special.as_mut().map(|Special::Text(decoder)| &mut **decoder);
         deadlines.start_request(if idle_ns == 0 { body_idle_ns } else { idle_ns.min(body_idle_ns) }, true);
         let meter = Meter::new(deadlines);
         let mut answer = Answer::new(self, plan, idle_ns);
@@ -49,22 +51,23 @@ impl Request<'_> {
         let source = &mut prepared.source;
         let passes = |name: &[u8]| self.trailer_passes(plan.choice, name);
         let result = {
-            let mut uploading: Option<Upload<'_>> = Some(match (&connection.client, &wire) {
-                (Client::Http1(client), Wire::Http1(link)) => {
+            let mut uploading: Option<Upload<'_>> = Some(match (&connection.client, &wire, decoder) {
+                (Client::Http1(client), Wire::Http1(link), None) => {
                     Box::pin(relay(pool, client, &link.stream, source, (sink, &passes), &meter))
                 }
-                (client, wire) => {
-                    let from = match client {
-                        Client::Http1(client) => Some(Incoming::Http1(Http1Body::new(pool, client, source))),
-                        Client::Http2(client) => client.take_body().map(Incoming::Http2),
-                        Client::Http3(client) => client.take_body().map(Incoming::Http3),
-                    };
-                    let from = from.ok_or(ProxyError::ClientGone)?;
+                (client, wire, decoder) => {
                     let to = match wire {
                         Wire::Http1(link) => Outgoing::Http1(&link.stream, sink),
                         Wire::Http2(lease) => Outgoing::Http2(&lease.sender),
                     };
-                    Box::pin(bridge(from, to, &passes, &meter))
+                    let from = match client {
+                        Client::Http1(client) => Incoming::Http1(Http1Body::new(pool, client, source)),
+                        client => client.framed_body().ok_or(ProxyError::ClientGone)?,
+                    };
+                    match decoder {
+                        Some(decoder) => Box::pin(transform(from, to, decoder, &passes, &meter)),
+                        None => Box::pin(bridge(from, to, &passes, &meter)),
+                    }
                 }
             });
             let mut answering = pin!(answer.run(&wire, reused));

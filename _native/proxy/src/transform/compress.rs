@@ -73,7 +73,7 @@ fn is_compressible(options: &Compression, head: &ResponseHead, bytes: &[u8]) -> 
         _ => true,
     };
     let mut types = values(head, bytes, "content-type");
-    let taken = types.next().is_some_and(|kind| options.takes(kind) && !is_grpc(kind));
+    let taken = types.next().is_some_and(|kind| options.takes(kind) && !super::grpc::is_grpc(kind));
     // What vouches for the bytes (RFC 9530) must not outlive them.
     let vouched = ["content-md5", "digest", "content-digest", "repr-digest"].into_iter().any(has);
     large
@@ -84,11 +84,6 @@ fn is_compressible(options: &Compression, head: &ResponseHead, bytes: &[u8]) -> 
         && !has("content-encoding")
         && !(options.disable_on_etag_header && has("etag"))
         && !values(head, bytes, "cache-control").any(|value| lists(value, b"no-transform"))
-}
-
-/// Whether a media type is gRPC's, whose messages are compressed one by one.
-fn is_grpc(kind: &[u8]) -> bool {
-    kind.get(..16).is_some_and(|start| start.eq_ignore_ascii_case(b"application/grpc"))
 }
 
 /// The values of a field that reaches the client.

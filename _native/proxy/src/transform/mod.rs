@@ -1,7 +1,10 @@
-//! Bodies that change on their way.
+//! Bodies that change on their way: compression, gRPC-Web, gRPC over HTTP/1.1.
 
 mod answer;
+mod base64;
 mod compress;
+mod grpc;
+mod grpc_web;
 mod request;
 
 use std::future::poll_fn;
@@ -10,6 +13,8 @@ use std::task::Poll;
 use bytes::Bytes;
 
 pub(crate) use answer::Recoding;
+pub(crate) use base64::Decoder;
+pub(crate) use grpc::Bridge;
 pub(crate) use request::request_change;
 
 use crate::body::{Incoming, Outgoing, Trailers};
@@ -18,6 +23,8 @@ use crate::relay::{Progress, RelayError, TrailerFilter};
 /// What changes about a head because its body does.
 #[derive(Debug, Default)]
 pub struct HeadChange {
+    /// Another status (answers only).
+    pub status: Option<u16>,
     /// Names of fields that do not pass, in lower case.
     pub drop: Vec<&'static str>,
     /// Complete lines that are added.
@@ -28,6 +35,12 @@ impl HeadChange {
     /// A field of that name does not pass.
     pub(crate) fn drops(&self, name: &[u8]) -> bool {
         self.drop.iter().any(|dropped| name.eq_ignore_ascii_case(dropped.as_bytes()))
+    }
+
+    /// Puts a field in the place of all of that name.
+    fn set(&mut self, name: &'static str, value: &[u8]) {
+        self.drop.push(name);
+        crate::response_head::header(&mut self.lines, name.as_bytes(), value);
     }
 }
 
