@@ -15,7 +15,6 @@ WITHOUT_EFFECT: Final[Map[str, tuple[str, ...]]] = {
     # In the IR, for the data plane to act on.
     "TCP": ("Listener.tcp", "TCPMapping"),
     "DNS": ("Mapping.dns_type", "Mapping.respect_dns_ttl"),
-    "request buffering": ("Module.buffer",),
     "error bodies of routes": ("Mapping.error_response_overrides", "Mapping.bypass_error_response_overrides"),
     "error bodies": ("Module.error_response_overrides",),
     "case of header names": ("Module.proper_case", "Module.header_case_overrides"),

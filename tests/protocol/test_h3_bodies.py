@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from tests.support.h2backend import H2Exchange
 
 HOST = "one.example"
+LIMIT = 100_000
 TEXT = b"a line of text\n" * 10_000
 
 
@@ -63,7 +65,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
             m.host("one", HOST, "Redirect", "cert"),
             m.mapping("all", "/", f"{LOOPBACK}:{backend.port}"),
             m.mapping("grpc", "/demo/", f"{LOOPBACK}:{framed.port}", grpc=True),
-            m.module(gzip={}, enable_grpc_web=True),
+            m.module(gzip={}, enable_grpc_web=True, buffer={"max_request_bytes": LIMIT}),
         ]
         with GatewayProcess(folder, ports, objects) as gateway:
             yield Site(ports.https, str(file), backend, framed)
@@ -76,6 +78,12 @@ def test_compression(site: Site, coding: str) -> None:
     response = site.curl("GET", "/text", headers={"Accept-Encoding": coding})
     assert response.headers["content-encoding"] == coding
     assert response.content == TEXT
+
+
+def test_buffering(site: Site) -> None:
+    body = b"x" * LIMIT
+    assert json.loads(site.curl("POST", "/", data=body).content)["body"] == body.decode()
+    assert site.curl("POST", "/", data=body + b"x").status_code == 413
 
 
 def test_grpc_web(site: Site) -> None:

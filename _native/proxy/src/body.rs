@@ -6,7 +6,7 @@ use std::future::poll_fn;
 use bytes::Bytes;
 use sluice_http1::is_forbidden_trailer;
 
-use crate::buffers::BufferPool;
+use crate::buffers::{BufferPool, LARGE};
 use crate::heads;
 use crate::http2::body::{Http2Body, Sender};
 use crate::http3::body::Http3Body;
@@ -22,6 +22,7 @@ pub(crate) enum Incoming<'b> {
     Http1(Http1Body<'b>),
     Http2(Http2Body),
     Http3(Http3Body),
+    Held(HeldBody<'b>),
 }
 
 /// The rest of a body on an HTTP/1 connection.
@@ -34,6 +35,27 @@ pub(crate) struct Http1Body<'b> {
     early: Bytes,
     /// Bytes read beyond the end.
     tail: Vec<u8>,
+}
+
+/// A body that is there as a whole.
+pub(crate) struct HeldBody<'b> {
+    rest: Bytes,
+    trailers: &'b Trailers,
+}
+
+impl<'b> HeldBody<'b> {
+    pub(crate) fn new(data: Bytes, trailers: &'b Trailers) -> Self {
+        Self { rest: data, trailers }
+    }
+
+    /// One piece, so that what becomes of it is seen in between.
+    fn data(&mut self) -> Option<(Bytes, bool)> {
+        if self.rest.is_empty() {
+            return None;
+        }
+        let piece = self.rest.split_to(LARGE.min(self.rest.len()));
+        Some((piece, self.rest.is_empty() && self.trailers.is_empty()))
+    }
 }
 
 /// A body that leaves.
@@ -103,6 +125,7 @@ impl Incoming<'_> {
             Self::Http1(body) => body.data().await,
             Self::Http2(body) => body.data().await.map_err(|error| RelayError::Read(Some(error))),
             Self::Http3(body) => body.data().await,
+            Self::Held(body) => Ok(body.data()),
         }
     }
 
@@ -122,6 +145,7 @@ impl Incoming<'_> {
                 Ok(pairs.map(|(name, value)| (name.as_str().as_bytes().to_vec(), value.as_bytes().to_vec())).collect())
             }
             Self::Http3(body) => Ok(body.trailers().filter(|(name, _)| may(name)).collect()),
+            Self::Held(body) => Ok(body.trailers.iter().filter(|(name, _)| may(name)).cloned().collect()),
         }
     }
 
@@ -129,7 +153,7 @@ impl Incoming<'_> {
     pub(crate) fn tail(self) -> Vec<u8> {
         match self {
             Self::Http1(body) => body.tail,
-            Self::Http2(_) | Self::Http3(_) => Vec::new(),
+            Self::Http2(_) | Self::Http3(_) | Self::Held(_) => Vec::new(),
         }
     }
 }

@@ -17,6 +17,7 @@ mod exchange;
 pub mod explain;
 mod flood;
 mod heads;
+mod hold;
 mod http2;
 mod http3;
 mod local;

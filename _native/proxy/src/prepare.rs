@@ -4,6 +4,7 @@ use bytes::Bytes;
 use sluice_http1::{Framing, Method, Underscores};
 use sluice_snapshot::{Choice, Forward, HostRewrite, Protocol, Route};
 
+use crate::hold::Whole;
 use crate::relay::{RelayError, Sink, Source, append};
 use crate::request::{Request, joined};
 use crate::request_head::{BodyHeader, UpstreamHead};
@@ -27,8 +28,25 @@ pub(crate) struct Prepared {
 
 /// A body that does not go from one connection to the other as it comes.
 pub(crate) enum Special {
+    /// It is there as a whole.
+    Held(Box<Whole>),
     /// It is base64 for an upstream that wants what it stands for.
     Text(Box<Decoder>),
+}
+
+impl Prepared {
+    /// The body, where it is there as a whole and sent while the answer may already come.
+    pub(crate) fn held(&self) -> Option<&Whole> {
+        match &self.special {
+            Some(Special::Held(whole)) => Some(whole),
+            _ => None,
+        }
+    }
+
+    /// It can be sent again.
+    pub(crate) fn is_replayable(&self) -> bool {
+        self.complete || self.held().is_some()
+    }
 }
 
 impl Request<'_> {
@@ -66,6 +84,7 @@ impl Request<'_> {
         target: &[u8],
         upgrade: Option<&[u8]>,
         bridge: Bridge,
+        whole: Option<Box<Whole>>,
     ) -> Result<Prepared, RelayError> {
         let shared = &self.connection.shared;
         let options = &self.compiled.options;
@@ -84,10 +103,11 @@ impl Request<'_> {
         };
         let filtered = self.filtered.borrow();
         let change = request_change(options, bridge, self.head, self.bytes);
-        let body = match self.head.framing {
-            Framing::None => BodyHeader::None,
-            Framing::Length(length) if !bridge.decodes() => BodyHeader::Length(length),
-            Framing::Length(_) | Framing::Chunked => BodyHeader::Chunked,
+        let body = match (&whole, self.head.framing) {
+            (Some(whole), _) => whole.header(),
+            (None, Framing::None) => BodyHeader::None,
+            (None, Framing::Length(length)) if !bridge.decodes() => BodyHeader::Length(length),
+            (None, Framing::Length(_) | Framing::Chunked) => BodyHeader::Chunked,
         };
         let head = UpstreamHead {
             head: self.head,
@@ -122,6 +142,11 @@ impl Request<'_> {
             early: Bytes::new(),
             special: None,
         };
+        if let Some(whole) = whole {
+            prepared.taken = whole.taken;
+            prepared.special = Some(Special::Held(whole));
+            return Ok(prepared);
+        }
         let framed = self.connection.client.in_frames();
         if bridge.decodes() && self.head.framing != Framing::None {
             return self.prepare_text(prepared, framed, protocol == Some(Protocol::Http2));

@@ -42,8 +42,15 @@ impl Request<'_> {
         let pool = &connection.shared.buffers;
         let reused = upstream.reused;
         let body_idle_ns = self.compiled.options.body_idle_timeout_ns;
-        let decoder = prepared.special.as_mut().map(|Special::Text(decoder)| &mut **decoder);
-        deadlines.start_request(if idle_ns == 0 { body_idle_ns } else { idle_ns.min(body_idle_ns) }, true);
+        let (held, decoder) = match prepared.special.as_mut() {
+            Some(Special::Held(whole)) => (Some(&**whole), None),
+            Some(Special::Text(decoder)) => (None, Some(&mut **decoder)),
+            None => (None, None),
+        };
+        let is_held = held.is_some();
+        if !is_held {
+            deadlines.start_request(if idle_ns == 0 { body_idle_ns } else { idle_ns.min(body_idle_ns) }, true);
+        }
         let meter = Meter::new(deadlines);
         let mut answer = Answer::new(self, plan, idle_ns);
         let mut surplus = None;
@@ -51,18 +58,19 @@ impl Request<'_> {
         let source = &mut prepared.source;
         let passes = |name: &[u8]| self.trailer_passes(plan.choice, name);
         let result = {
-            let mut uploading: Option<Upload<'_>> = Some(match (&connection.client, &wire, decoder) {
-                (Client::Http1(client), Wire::Http1(link), None) => {
+            let mut uploading: Option<Upload<'_>> = Some(match (&connection.client, &wire, held, decoder) {
+                (Client::Http1(client), Wire::Http1(link), None, None) => {
                     Box::pin(relay(pool, client, &link.stream, source, (sink, &passes), &meter))
                 }
-                (client, wire, decoder) => {
+                (client, wire, held, decoder) => {
                     let to = match wire {
                         Wire::Http1(link) => Outgoing::Http1(&link.stream, sink),
                         Wire::Http2(lease) => Outgoing::Http2(&lease.sender),
                     };
-                    let from = match client {
-                        Client::Http1(client) => Incoming::Http1(Http1Body::new(pool, client, source)),
-                        client => client.framed_body().ok_or(ProxyError::ClientGone)?,
+                    let from = match (held, client) {
+                        (Some(whole), _) => Incoming::Held(whole.body()),
+                        (None, Client::Http1(client)) => Incoming::Http1(Http1Body::new(pool, client, source)),
+                        (None, client) => client.framed_body().ok_or(ProxyError::ClientGone)?,
                     };
                     match decoder {
                         Some(decoder) => Box::pin(transform(from, to, decoder, &passes, &meter)),
@@ -79,7 +87,9 @@ impl Request<'_> {
                     match done {
                         Ok(rest) => {
                             surplus = Some(rest);
-                            deadlines.uploaded(timeout_ns, idle_ns);
+                            if !is_held {
+                                deadlines.uploaded(timeout_ns, idle_ns);
+                            }
                         }
                         // The upstream takes no more of the body; what it says about that is still worth reading.
                         Err(RelayError::Write(_)) => {}
@@ -92,11 +102,16 @@ impl Request<'_> {
         };
         let result = result.map_err(|error| match error {
             // Part of the body is gone: what is left of it must not be sent as if it were all.
-            ProxyError::UpstreamRefused => ProxyError::UpstreamReset(h2::Reason::REFUSED_STREAM),
+            ProxyError::UpstreamRefused if !is_held => ProxyError::UpstreamReset(h2::Reason::REFUSED_STREAM),
             error => error,
         });
-        self.record.received.set(self.record.received.get() + meter.bytes());
         let used = prepared.taken;
+        if let Some(whole) = prepared.held() {
+            // The client has sent all of it, whatever the upstream took.
+            answer.reusable &= surplus.is_some();
+            return self.settle(&answer, result, wire, &upstream, used, whole.surplus.clone());
+        }
+        self.record.received.set(self.record.received.get() + meter.bytes());
         match surplus {
             Some(surplus) => self.settle(&answer, result, wire, &upstream, used, surplus),
             None => {
