@@ -74,7 +74,7 @@ demo: build ## the same, sends the requests itself and checks the answers
 # ------------------------------------------------------------------------------------------------------------ check
 
 .PHONY: test
-test: test-rust test-python ## all tests
+test: test-rust test-python ## all tests but those that take long
 
 .PHONY: test-rust
 test-rust: $(DEPS) ## tests of the crates
@@ -82,7 +82,12 @@ test-rust: $(DEPS) ## tests of the crates
 
 .PHONY: test-python
 test-python: build ## tests of the package with the compiled module
-	$(PY) -m pytest $(PYTEST_ARGS)
+	$(PY) -m pytest -m 'not slow' $(PYTEST_ARGS)
+
+# SLOW_MINUTES=10 lets the soak last for ten minutes, and fault after fault for five.
+.PHONY: test-slow
+test-slow: build ## long tests: soak, chaos, conformance, changes under load
+	$(PY) -m pytest -m slow -rP --durations=10 $(PYTEST_ARGS)
 
 .PHONY: lint
 lint: lint-rust lint-python ## formatting, lints, types, import rules, stubs

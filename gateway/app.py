@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from types import TracebackType
 
+    from gateway import ir
     from gateway.admin.metrics import Counters
     from gateway.diagnostics import Diagnostic
     from gateway.plane.control import Issue
@@ -35,6 +36,19 @@ logger = logging.getLogger(__name__)
 
 _READY_TIMEOUT = 30.0
 """Seconds that an embedding program waits for its gateway: a large folder translates in a few."""
+
+
+def _limits(cluster: ir.Cluster) -> tuple[int | None, ...]:
+    """Limits of a cluster's circuit breakers in the order of :attr:`gateway.admin.state.Facts.breakers`."""
+    found: list[int | None] = []
+    for priority in ("default", "high"):
+        one = next((item for item in cluster.breakers if item.priority == priority), None)
+        found += (
+            (None, None, None, None)
+            if one is None
+            else (one.max_connections, one.max_pending_requests, one.max_requests, one.max_retries)
+        )
+    return tuple(found)
 
 
 class Gateway:
@@ -74,6 +88,7 @@ class Gateway:
         self._reported: tuple[int, Update | None, tuple[Diagnostic, ...]] = (0, None, ())
         """Version, update and findings of the last configuration that the log told about."""
         self._described: tuple[tuple[Issue, ...], Update | None, tuple[Diagnostic, ...]] = ((), None, ())
+        self._breakers: tuple[tuple[ir.Cluster, ...], Mapping[str, tuple[int | None, ...]]] = ((), {})
         self.update: Update | None = None
         self.update_failures = 0
         self.on_change: Callable[[], None] | None = None
@@ -187,7 +202,15 @@ class Gateway:
             memory_pressure=0 if plane.memory is None else plane.memory.level,
             listeners=plane.deltas.listener_names(),
             clusters=plane.deltas.cluster_names(),
+            breakers=self._breaker_limits(),
         )
+
+    def _breaker_limits(self) -> Mapping[str, tuple[int | None, ...]]:
+        """Made anew when the clusters are others: facts are asked for by every probe."""
+        clusters = self.update.model.clusters if self.update is not None else ()
+        if self._breakers[0] is not clusters:
+            self._breakers = (clusters, {item.name: _limits(item) for item in clusters if item.breakers})
+        return self._breakers[1]
 
     def _describe(self, issues: tuple[Issue, ...]) -> tuple[Diagnostic, ...]:
         """Issues as findings. While workers are on their way to another configuration the last ones stay, because paths

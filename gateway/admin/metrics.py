@@ -3,7 +3,7 @@ hosts or anything else that a client can choose."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, NotRequired, TypedDict
 
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 from prometheus_client.core import (
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 CLASSES = ("none", "1xx", "2xx", "3xx", "4xx", "5xx")
 """Labels of ``Row.classes``: no answer was sent, then the first digit of the status."""
+RESOURCES = ("connections", "pending", "requests", "retries")
+"""What a circuit breaker limits."""
+PRIORITIES = ("default", "high")
 OTHER = "other"
 """Label of row 0, which everything shares that found no row of its own."""
 
@@ -40,9 +43,15 @@ class Row(TypedDict):
     timeouts: int
     retries: int
     in_flight: int
+    overflow_connections: int
+    overflow_pending: int
+    overflow_requests: int
+    overflow_retries: int
     latency_sum_us: int
     latency: list[int]
     """Answers per bucket of ``latency_bounds_us``, not cumulative; one more for everything above."""
+    breakers_in_use: NotRequired[list[int]]
+    """Of clusters: what circuit breakers let through, :data:`RESOURCES` of the default, then of the high priority."""
 
 
 class Counters(TypedDict):
@@ -68,6 +77,10 @@ class Counters(TypedDict):
     refused_by_address: int
     accept_failures: int
     shed: int
+    address_denied: int
+    fault_delays: int
+    fault_aborts: int
+    tasks: int
     config_versions: list[int]
     """Per worker slot."""
     in_flight_by_worker: list[int]
@@ -93,11 +106,15 @@ _TOTALS: tuple[tuple[str, str, str], ...] = (
     ("tls_failures", "sluice_tls_handshake_failures", "TLS handshakes that failed."),
     ("accept_failures", "sluice_accept_failures", "Accepts that failed for want of descriptors or memory."),
     ("shed", "sluice_requests_shed", "Requests refused for want of memory."),
+    ("address_denied", "sluice_address_denied", "Requests refused by ip_allow or ip_deny."),
+    ("fault_delays", "sluice_fault_delays", "Requests that were delayed on purpose."),
+    ("fault_aborts", "sluice_fault_aborts", "Requests that were failed on purpose."),
     ("loop_turns", "sluice_loop_turns", "Turns of the native engine."),
 )
 _GAUGES: tuple[tuple[str, str, str], ...] = (
     ("active", "sluice_connections_active", "Downstream connections that are open."),
     ("in_flight", "sluice_requests_in_flight", "Requests being served."),
+    ("tasks", "sluice_native_tasks", "Native tasks that have not ended; when no connection is open, a handful."),
 )
 
 
@@ -118,6 +135,7 @@ class GatewayCollector(Collector):
             yield from _process_wide(counters)
             yield from _listeners(counters, facts.listeners)
             yield from _clusters(counters, facts.clusters)
+            yield from _breakers(counters, facts)
 
 
 def make_registry(observed: Observed) -> CollectorRegistry:
@@ -243,6 +261,35 @@ def _by_class(metric: str, text: str, label: str, rows: list[tuple[str, Row]]) -
             if count:
                 family.add_metric([name, code_class], count)
     return family
+
+
+def _breakers(counters: Counters, facts: Facts) -> Iterator[Metric]:
+    """Circuit breakers of clusters that have some. One is open while as much is in use as it allows."""
+    overflows = CounterMetricFamily(
+        "sluice_upstream_circuit_breaker_overflows",
+        "What circuit breakers did not allow, or not at once (connections).",
+        labels=["cluster", "resource"],
+    )
+    is_open = GaugeMetricFamily(
+        "sluice_upstream_circuit_breaker_open",
+        "1 while a circuit breaker allows no more.",
+        labels=["cluster", "priority", "resource"],
+    )
+    for slot, row in sorted(counters["clusters"].items()):
+        name = facts.clusters.get(slot, "")
+        limits = facts.breakers.get(name)
+        if limits is None:
+            continue
+        values: Mapping[str, object] = row
+        for resource in RESOURCES:
+            overflows.add_metric([name, resource], _number(values[f"overflow_{resource}"]))
+        used = row.get("breakers_in_use", [])
+        for at, (limit, in_use) in enumerate(zip(limits, used, strict=False)):
+            if limit is not None:
+                labels = [name, PRIORITIES[at // len(RESOURCES)], RESOURCES[at % len(RESOURCES)]]
+                is_open.add_metric(labels, float(in_use >= limit))
+    yield overflows
+    yield is_open
 
 
 def _counter(metric: str, text: str, label: str, rows: list[tuple[str, Row]], key: str) -> Metric:

@@ -43,6 +43,9 @@ class Facts:
     """Row of shared memory to listener."""
     clusters: Mapping[int, str]
     """Row of shared memory to cluster."""
+    breakers: Mapping[str, tuple[int | None, ...]]
+    """Limits of clusters with circuit breakers: connections, pending, requests and retries of the default priority,
+    then of the high one; ``None`` where there is no limit."""
 
 
 class Observed(Protocol):

@@ -26,10 +26,21 @@ from gateway.ir.health import GrpcCheck, HealthCheck, HttpCheck, OutlierDetectio
 from gateway.ir.listeners import Certificate, Listener, TcpChoice, TcpRoute, TlsTermination
 from gateway.ir.matching import NamedMatch, Origin, PathMatch, RouteMatch, StringMatch
 from gateway.ir.options import Compression, IpRule, IpRules, Options
-from gateway.ir.routes import Cors, ErrorOverride, LimitKey, Route, RouteLimit, Shadow, VirtualHost
+from gateway.ir.routes import (
+    BandwidthLimit,
+    Cors,
+    ErrorOverride,
+    Fault,
+    LimitKey,
+    Route,
+    RouteLimit,
+    Shadow,
+    VirtualHost,
+)
 
 __all__ = [
     "Balancer",
+    "BandwidthLimit",
     "Certificate",
     "Choice",
     "CircuitBreaker",
@@ -40,6 +51,7 @@ __all__ = [
     "DnsTarget",
     "Endpoint",
     "ErrorOverride",
+    "Fault",
     "Forward",
     "Gateway",
     "GrpcCheck",

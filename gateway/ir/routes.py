@@ -75,6 +75,31 @@ class ErrorOverride:
 
 
 @dataclass(frozen=True, slots=True)
+class Fault:
+    """Failures that are injected, to see how clients bear them (Envoy: "Fault injection").
+
+    ``delay_percent`` of the requests wait ``delay_ms`` before they go on; ``abort_percent``, drawn apart, are answered
+    ``abort_status`` (200 to 599) instead. A delay of 0 and a status of ``None`` are none.
+    """
+
+    delay_ms: int = 0
+    delay_percent: float = 100.0
+    abort_status: int | None = None
+    abort_percent: float = 100.0
+
+
+@dataclass(frozen=True, slots=True)
+class BandwidthLimit:
+    """Bodies of answers flow at ``bytes_per_second`` (above 0) each, once ``after_bytes`` have gone at full speed.
+
+    These are nginx's ``limit_rate`` and ``limit_rate_after``. The timeout of the request goes on meanwhile.
+    """
+
+    bytes_per_second: int
+    after_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Route:
     """One entry of a virtual host. Routes are listed in rank order: the first that matches wins.
 
@@ -95,6 +120,8 @@ class Route:
     """True for routes served over cleartext whatever the host's ``insecure_action`` (ACME challenges, probes)."""
     error_overrides: tuple[ErrorOverride, ...] = ()
     bypass_error_overrides: bool = False
+    fault: Fault | None = None
+    bandwidth: BandwidthLimit | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,9 @@ set". Durations are milliseconds, sizes bytes unless the name says otherwise.
 from collections.abc import Mapping as Map
 from typing import ClassVar, Literal
 
+from gateway.diagnostics import Origin
 from gateway.resources.core import PortNumber
-from gateway.resources.model import GETAMBASSADOR, Integer, Part, Resource
+from gateway.resources.model import GETAMBASSADOR, Integer, Metadata, Part, Resource
 from gateway.resources.policy import (
     AddedHeader,
     CircuitBreaker,
@@ -205,3 +206,15 @@ class Module(Resource, frozen=True, kw_only=True, weakref=True):
     KIND: ClassVar[str] = "Module"
 
     spec: ModuleSpec
+
+
+def restricts_addresses(raw: Map[str, object]) -> bool:
+    """Whether a Module as written says anything about client addresses."""
+    spec = raw.get("spec")
+    config = spec.get("config") if isinstance(spec, Map) else None
+    return isinstance(config, Map) and any(config.get(name) is not None for name in ("ip_allow", "ip_deny"))
+
+
+def closed_module(metadata: Metadata, origin: Origin) -> Module:
+    """What stands in for a Module that restricts addresses and cannot be read: both rules set serves nobody."""
+    return Module(metadata=metadata, origin=origin, spec=ModuleSpec(config=ModuleConfig(ip_allow=(), ip_deny=())))

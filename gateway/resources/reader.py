@@ -17,6 +17,7 @@ from gateway.resources.annotations import CONFIG_ANNOTATION, AnnotatedObject, an
 from gateway.resources.build import ObjectHead, build, build_generic, read_metadata
 from gateway.resources.generic import ACCEPTED_KINDS
 from gateway.resources.model import DEFAULT_AMBASSADOR_ID, DEFAULT_NAMESPACE, GETAMBASSADOR, Metadata, Resource
+from gateway.resources.module import closed_module, restricts_addresses
 from gateway.resources.registry import AMBASSADOR_VERSIONS, KINDS, KNOWN_KINDS
 from gateway.resources.schema import MAX_PROBLEMS, Inspection, Problem, join
 from gateway.resources.yamltree import MAX_DEPTH, ManifestError
@@ -46,6 +47,8 @@ class ReadResult:
     diagnostics: tuple[Diagnostic, ...]
     refused: tuple[ObjectKey, ...] = ()
     """Objects that have a name but were refused for an error."""
+    stand_ins: tuple[Resource, ...] = ()
+    """What counts for refused objects that never were good, where their absence would open something."""
 
 
 DEFAULT_SETTINGS = ReadSettings()
@@ -53,9 +56,9 @@ DEFAULT_SETTINGS = ReadSettings()
 
 def read_object(raw: object, path: str = "", settings: ReadSettings = DEFAULT_SETTINGS) -> ReadResult:
     """Read one object, or a ``List`` of objects, with all that its annotations declare. Never raises."""
-    reader = _Reader(path, settings, [], [], Collector())
+    reader = _Reader(path, settings, [], [], [], Collector())
     reader.read(raw, 0)
-    return ReadResult(tuple(reader.resources), reader.found.sorted(), tuple(reader.refused))
+    return ReadResult(tuple(reader.resources), reader.found.sorted(), tuple(reader.refused), tuple(reader.stand_ins))
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,7 @@ class _Reader:
     settings: ReadSettings
     resources: list[Resource]
     refused: list[ObjectKey]
+    stand_ins: list[Resource]
     found: Collector
 
     def read(self, raw: object, depth: int) -> None:
@@ -131,6 +135,8 @@ class _Reader:
             self.resources.append(resource)
         else:
             self.refused.append(head.key(metadata))
+            if head.kind == "Module" and restricts_addresses(raw):
+                self.stand_ins.append(closed_module(metadata, head.origin(metadata)))
 
     def _skip_kind(self, head: ObjectHead, raw: Map[str, object]) -> None:
         origin = head.origin(_raw_name(raw))
@@ -179,10 +185,11 @@ class _Reader:
         if item.problem:
             self.found.error("annotation-invalid", item.problem, parent, field)
             return
-        inner = _Reader(self.path, replace(self.settings, namespace=metadata.namespace), [], [], Collector())
+        inner = _Reader(self.path, replace(self.settings, namespace=metadata.namespace), [], [], [], Collector())
         inner.read(item.raw, MAX_DEPTH)
         self.resources.extend(inner.resources)
         self.refused.extend(inner.refused)
+        self.stand_ins.extend(inner.stand_ins)
         for diagnostic in inner.found.sorted():
             hint = f"{diagnostic.hint + '; ' if diagnostic.hint else ''}in annotation {CONFIG_ANNOTATION} of {parent}"
             self.found.add(replace(diagnostic, hint=hint))

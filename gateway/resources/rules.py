@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_network
 from typing import TYPE_CHECKING
 
 from gateway.base.durations import DurationError, parse_duration_ms
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping as Map
 
     from gateway.resources.model import Resource
-    from gateway.resources.module import AddressRule, ModuleConfig
+    from gateway.resources.module import ModuleConfig
     from gateway.resources.networking import IngressBackend
     from gateway.resources.policy import (
         AddedHeader,
@@ -98,10 +97,6 @@ def _listener(listener: Listener) -> Iterator[Problem]:
 
 
 def _module(config: ModuleConfig, path: str) -> Iterator[Problem]:
-    if config.ip_allow is not None and config.ip_deny is not None:
-        yield _error(f"{path}.ip_deny", "stands beside ip_allow; expected one of the two")
-    yield from _addresses(config.ip_allow or (), f"{path}.ip_allow")
-    yield from _addresses(config.ip_deny or (), f"{path}.ip_deny")
     yield from _balancing(config.load_balancer, f"{path}.load_balancer")
     yield from _retries(config.retry_policy, f"{path}.retry_policy")
     yield from _error_bodies(config.error_response_overrides, f"{path}.error_response_overrides")
@@ -187,24 +182,6 @@ def _header_names(headers: Map[str, AddedHeader], path: str) -> Iterator[Problem
             yield _error(join(path, name), "expected the name of a header")
         if any(character in header.value for character in "\r\n\0"):
             yield _error(join(path, name), "has a value with a line break or a NUL, which no header can carry")
-
-
-def _addresses(rules: tuple[AddressRule, ...], path: str) -> Iterator[Problem]:
-    for index, rule in enumerate(rules):
-        place = f"{path}[{index}]"
-        if (rule.peer is None) == (rule.remote is None):
-            yield _error(place, "expected exactly one of peer and remote")
-        for name, text in (("peer", rule.peer), ("remote", rule.remote)):
-            if text is not None and not _is_network(text):
-                yield _error(f"{place}.{name}", f"expected an address or a range such as 10.0.0.0/8, got {text[:80]!r}")
-
-
-def _is_network(text: str) -> bool:
-    try:
-        ip_network(text, strict=False)
-    except ValueError:
-        return False
-    return True
 
 
 def _duration(text: str, path: str) -> Iterator[Problem]:

@@ -179,7 +179,10 @@ def _findings(state: FileState) -> Iterator[Diagnostic]:
     for placed in state.pieces:
         for diagnostic in placed.parsed.diagnostics:
             yield diagnostic.at_line(placed.line + diagnostic.line - 1)
+    stand_ins = [entry.resource for placed in state.pieces for entry in placed.parsed.stand_ins]
     for entry in state.kept:
+        if entry.resource in stand_ins:
+            continue
         message = "its last good version stays in use until the newer one is corrected"
         yield Diagnostic("warning", "last-good-kept", message, entry.resource.origin, line=entry.line)
 

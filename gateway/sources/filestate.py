@@ -37,6 +37,8 @@ class ParsedPiece:
     entries: tuple[Entry, ...]
     diagnostics: tuple[Diagnostic, ...]
     refused: tuple[ObjectKey, ...] = ()
+    stand_ins: tuple[Entry, ...] = ()
+    """See :attr:`gateway.resources.ReadResult.stand_ins`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,7 @@ class FileState:
     faults: tuple[Diagnostic, ...] = ()
     """Findings about the file itself: why newer content is not in use."""
     kept: tuple[Entry, ...] = ()
-    """Last good versions of objects whose newer version was refused."""
+    """Last good versions of objects whose newer version was refused, and stand-ins of those that never were good."""
 
     @property
     def says_something(self) -> bool:
@@ -120,12 +122,14 @@ def _parse(piece: Piece, shown: str, settings: ReadSettings, earlier: Map[Object
     entries: list[Entry] = []
     diagnostics: list[Diagnostic] = []
     refused: list[ObjectKey] = []
+    stand_ins: list[Entry] = []
     for document in documents:
         result = read_object(document.value, shown, settings)
         _collect(document, result, earlier, entries)
         diagnostics += [diagnostic.at_line(document.line) for diagnostic in result.diagnostics]
         refused += result.refused
-    return ParsedPiece(tuple(entries), tuple(diagnostics), tuple(refused))
+        stand_ins += [Entry(item.key, item, document.line - 1) for item in result.stand_ins]
+    return ParsedPiece(tuple(entries), tuple(diagnostics), tuple(refused), tuple(stand_ins))
 
 
 def _collect(document: Document, result: ReadResult, earlier: Map[ObjectKey, Entry], entries: list[Entry]) -> None:
@@ -145,7 +149,7 @@ def _objects(state: FileState) -> dict[ObjectKey, Entry]:
 
 
 def _kept(placed: list[PlacedPiece], earlier: Map[ObjectKey, Entry]) -> tuple[Entry, ...]:
-    if not earlier:
+    if not earlier and not any(piece.parsed.stand_ins for piece in placed):
         return ()
     valid = {entry.key for piece in placed for entry in piece.parsed.entries}
     kept: dict[ObjectKey, Entry] = {}
@@ -154,6 +158,9 @@ def _kept(placed: list[PlacedPiece], earlier: Map[ObjectKey, Entry]) -> tuple[En
             old = earlier.get(key)
             if old is not None and key not in valid:
                 kept[key] = replace(old, line=piece.line)
+        for entry in piece.parsed.stand_ins:
+            if entry.key not in valid:
+                kept.setdefault(entry.key, replace(entry, line=piece.line))
     return tuple(kept.values())
 
 

@@ -74,7 +74,7 @@ def translate(resources: ResourceSet, settings: TranslateSettings, memo: Memo | 
     parts: list[Contribution] = translate_ambassador(
         resources, ingresses.emissary, settings, module, store, clusters, memo.ambassador, found
     )
-    parts += translate_ingresses(resources, ingresses.plain, module, store, clusters, memo.ingress, found)
+    parts += translate_ingresses(resources, ingresses.plain, store, clusters, memo.ingress, found)
     tcp = translate_tcp_mappings(resources, settings, module, store, clusters, found)
     ports = _ports(resources, parts, tcp, settings, gateway_options, module, found)
     hosts = VirtualHostTable(parts, memo.hosts)
@@ -93,7 +93,7 @@ def translate(resources: ResourceSet, settings: TranslateSettings, memo: Memo | 
     gateway = _settled(gateway, memo.gateway)
     memo.world, memo.clusters, memo.hosts, memo.gateway = clusters.world, clusters.used, hosts.used, gateway
     memo.certificates = {name: known for name, known in store.known.items() if name in store.used}
-    report_refused(resources, module, found)
+    report_refused(resources, found)
     findings = found.sorted()
     memo.located = {id(item): (item, _located(item, memo.located.get(id(item)), resources)) for item in findings}
     return Translation(gateway, tuple([located for _, located in memo.located.values()]))

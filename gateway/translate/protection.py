@@ -16,7 +16,7 @@ from gateway.resources import Generic
 
 if TYPE_CHECKING:
     from gateway.diagnostics import Collector, Origin
-    from gateway.resources import Module, ResourceSet
+    from gateway.resources import ResourceSet
 
 NOT_APPLIED = "security-not-applied"
 """Code of the findings about routes that are refused."""
@@ -40,14 +40,10 @@ class Protection:
 
     authentication: str = ""
     """Name of an AuthService, empty when there is none."""
-    addresses: bool = False
-    """The Module restricts client addresses."""
     places: tuple[GuardedPlace, ...] = ()
 
     def refuses(self, hosts: str, path: str, *, exempt: bool) -> str:
         """Why a route for ``hosts`` (a glob) and paths that begin with ``path`` must not be served; empty if it may."""
-        if self.addresses:
-            return _ADDRESSES
         if self.authentication and not exempt:
             return _not_applied("AuthService", self.authentication)
         for place in self.places:
@@ -56,7 +52,7 @@ class Protection:
         return ""
 
 
-def report_refused(resources: ResourceSet, module: Module | None, found: Collector) -> None:
+def report_refused(resources: ResourceSet, found: Collector) -> None:
     """One error at each object that protects routes and cannot: how many are out of service, and how to go on."""
     refused: dict[str, set[Origin]] = {}
     for finding in found.of(NOT_APPLIED):
@@ -68,8 +64,6 @@ def report_refused(resources: ResourceSet, module: Module | None, found: Collect
         for item in resources.of(Generic)
         if item.kind in _HINTS
     ]
-    if module is not None:
-        guards.append((module.origin, _ADDRESSES, _HINTS["Module"]))
     for origin, reason, hint in guards:
         objects = sorted(refused.get(reason, ()))
         if objects:
@@ -82,15 +76,13 @@ def _not_applied(kind: str, name: str) -> str:
     return f"{kind} {name} cannot be applied yet"
 
 
-_ADDRESSES = "the Module sets ip_allow or ip_deny, which cannot be applied yet"
 _HINTS = {
     "AuthService": "bypass_auth: true serves a Mapping without it; without this object nothing is authorised",
     "FilterPolicy": "without this object nothing is filtered",
-    "Module": "without ip_allow and ip_deny every address is served",
 }
 
 
-def protection(resources: ResourceSet, module: Module | None) -> Protection:
+def protection(resources: ResourceSet) -> Protection:
     """Look for objects that guard routes."""
     authentication = ""
     places: list[GuardedPlace] = []
@@ -99,9 +91,7 @@ def protection(resources: ResourceSet, module: Module | None) -> Protection:
             authentication = authentication or f"{item.namespace}/{item.name}"
         elif item.kind == "FilterPolicy":
             places.extend(_places(item))
-    config = module.spec.config if module is not None else None
-    addresses = config is not None and bool(config.ip_allow or config.ip_deny)
-    return Protection(authentication, addresses, tuple(places))
+    return Protection(authentication, tuple(places))
 
 
 def _places(policy: Generic) -> list[GuardedPlace]:

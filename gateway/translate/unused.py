@@ -14,11 +14,7 @@ if TYPE_CHECKING:
 WITHOUT_EFFECT: Final[Map[str, tuple[str, ...]]] = {
     # In the IR, for the data plane to act on.
     "TCP": ("Listener.tcp", "TCPMapping"),
-    "DNS": ("Mapping.dns_type", "Mapping.respect_dns_ttl"),
-    "error bodies of routes": ("Mapping.error_response_overrides", "Mapping.bypass_error_response_overrides"),
-    "error bodies": ("Module.error_response_overrides",),
-    "case of header names": ("Module.proper_case", "Module.header_case_overrides"),
-    # Not in the IR. Module.ip_allow and ip_deny are in it and refused meanwhile: gateway.translate.protection.
+    # Not in the IR.
     "external authorisation": ("Mapping.auth_context_extensions",),
     "raw Envoy configuration": ("Mapping.envoy_override", "Mapping.modules", "Module.runtime_flags"),
     "scripts": ("Module.lua_scripts",),

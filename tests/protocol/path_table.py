@@ -1,4 +1,4 @@
-"""What becomes of a path, whatever protocol brings it (behaviour rows 22 to 25)."""
+"""What becomes of a path, whatever protocol brings it (behaviour rows 22 to 26)."""
 
 from __future__ import annotations
 
@@ -87,4 +87,28 @@ ENCODED_TWICE = [
     "/a%255cadmin",
     "/a%2500",
     "/%25%32%65%25%32%65/admin",
+]
+
+REWRITTEN_TO_DOTS = [
+    pytest.param("/api../x", id="dot-dot"),
+    pytest.param("/api./x", id="dot"),
+    pytest.param("/api%2e%2e/x", id="encoded-dot-dot"),
+    pytest.param("/api..", id="dot-dot-only"),
+    pytest.param("/api.", id="dot-only"),
+    pytest.param("/api..?x=/", id="query-behind"),
+]
+"""Where ``/api`` is replaced by ``/``, these would gain a segment of dots behind every check: refused."""
+
+REWRITES = [
+    pytest.param("/api", "/", id="prefix-itself"),
+    pytest.param("/api?x=1", "/?x=1", id="query"),
+    pytest.param("/api/x", "/x", id="one-slash-at-the-seam"),
+    pytest.param("/apix", "/x", id="plain-prefix"),
+    # Normalisation comes first: the segment "api.." goes away with the dots behind it.
+    pytest.param("/api../../etc/passwd", "/etc/passwd", id="out-of-the-prefix"),
+    pytest.param("/old/x", "/new/x", id="inside"),
+    pytest.param("/old/x/../y", "/new/y", id="normalised-first"),
+    pytest.param("/old/", "/new/", id="only-the-prefix"),
+    pytest.param("/old/%20", "/new/%20", id="escape"),
+    pytest.param("/old", "/old", id="not-matched"),
 ]

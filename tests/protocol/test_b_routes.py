@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.protocol.oracle import assert_only_new_requests_arrive
+from tests.protocol.path_table import REWRITES, REWRITTEN_TO_DOTS
 from tests.support import manifests as m
 from tests.support.gatewayproc import GatewayProcess, Ports
 from tests.support.ports import LOOPBACK
@@ -22,40 +23,14 @@ if TYPE_CHECKING:
     from tests.support.backend import Backend
 
 
-@pytest.mark.parametrize(
-    "target",
-    [
-        pytest.param("/api../x", id="dot-dot"),
-        pytest.param("/api./x", id="dot"),
-        pytest.param("/api%2e%2e/x", id="encoded-dot-dot"),
-        pytest.param("/api..", id="dot-dot-only"),
-        pytest.param("/api../../etc/passwd", id="stays-below-the-first-rule"),
-    ],
-)
+@pytest.mark.parametrize("target", REWRITTEN_TO_DOTS)
 def test_a_rewrite_never_makes_dot_segments(edge: Edge, target: str) -> None:
     """``/api`` is replaced by ``/``, so that ``/api../x`` would become ``/../x``."""
-    if target == "/api../../etc/passwd":
-        # Normalisation comes first: the segment "api.." goes away with the dots behind it.
-        assert ask(edge.port, request("GET", target)).json()["target"] == "/etc/passwd"
-    else:
-        assert ask(edge.port, request("GET", target)).status == 400
-        assert_only_new_requests_arrive(edge)
+    assert ask(edge.port, request("GET", target)).status == 400
+    assert_only_new_requests_arrive(edge)
 
 
-@pytest.mark.parametrize(
-    ("target", "forwarded"),
-    [
-        pytest.param("/api", "/", id="prefix-itself"),
-        pytest.param("/api?x=1", "/?x=1", id="query"),
-        pytest.param("/api/x", "/x", id="one-slash-at-the-seam"),
-        pytest.param("/apix", "/x", id="plain-prefix"),
-        pytest.param("/old/x", "/new/x", id="inside"),
-        pytest.param("/old/x/../y", "/new/y", id="normalised-first"),
-        pytest.param("/old/", "/new/", id="only-the-prefix"),
-        pytest.param("/old/%20", "/new/%20", id="escape"),
-        pytest.param("/old", "/old", id="not-matched"),
-    ],
-)
+@pytest.mark.parametrize(("target", "forwarded"), REWRITES)
 def test_rewrites(edge: Edge, target: str, forwarded: str) -> None:
     assert ask(edge.port, request("GET", target)).json()["target"] == forwarded
 

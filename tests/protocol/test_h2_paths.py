@@ -1,4 +1,4 @@
-"""Paths over HTTP/2 get the verdicts that they get over HTTP/1 (behaviour rows 22 to 25 and 27)."""
+"""Paths over HTTP/2 get the verdicts that they get over HTTP/1 (behaviour rows 22 to 27)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.protocol.h2_oracle import refused_h2
-from tests.protocol.path_table import ABOVE_THE_ROOT, AMBIGUOUS, ENCODED_TWICE, NORMALISED, RESERVED_ESCAPES
+from tests.protocol.path_table import (
+    ABOVE_THE_ROOT,
+    AMBIGUOUS,
+    ENCODED_TWICE,
+    NORMALISED,
+    RESERVED_ESCAPES,
+    REWRITES,
+    REWRITTEN_TO_DOTS,
+)
 from tests.support.h2client import h2_ask, pseudo
 
 if TYPE_CHECKING:
@@ -52,6 +60,16 @@ def test_nothing_is_decoded_twice(edge: Edge, target: str) -> None:
     assert route == "all"
     assert "%25" in forwarded
     assert ".." not in forwarded
+
+
+@pytest.mark.parametrize("target", REWRITTEN_TO_DOTS)
+def test_a_rewrite_never_makes_dot_segments(edge: Edge, target: str) -> None:
+    refused_h2(edge, pseudo("GET", target))
+
+
+@pytest.mark.parametrize(("target", "forwarded"), REWRITES)
+def test_rewrites(edge: Edge, target: str, forwarded: str) -> None:
+    assert decided(edge, target)[1] == forwarded
 
 
 @pytest.mark.parametrize(

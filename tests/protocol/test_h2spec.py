@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import subprocess
-from pathlib import Path
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
@@ -14,14 +11,16 @@ import pytest
 from tests.support import manifests as m
 from tests.support.certs import Authority
 from tests.support.gatewayproc import GatewayProcess, Ports
+from tests.support.goprograms import installed
 from tests.support.ports import LOOPBACK
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from tests.support.backend import Backend
 
-MODULE = "github.com/summerwind/h2spec/cmd/h2spec@v2.2.1+incompatible"
+PACKAGE, VERSION = "github.com/summerwind/h2spec/cmd/h2spec", "v2.2.1+incompatible"
 CASES = 145
 
 KNOWN = {
@@ -38,28 +37,9 @@ KNOWN = {
 """Cases that may fail, for each scheme."""
 
 
-def _cache() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sluice-ci" / "bin"
-
-
 @pytest.fixture(scope="session")
 def h2spec() -> Path:
-    """The program, built once per machine. Go is the one thing that a machine may lack; the report then says so."""
-    program = _cache() / "h2spec"
-    if program.exists():
-        return program
-    go = shutil.which("go") or shutil.which("go", path="/usr/local/go/bin")
-    if go is None:
-        pytest.skip("h2spec is built with Go 1.21 or newer, which is not installed")
-    built = subprocess.run(
-        [go, "install", MODULE],
-        env={**os.environ, "GOBIN": str(program.parent), "GO111MODULE": "on"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert built.returncode == 0, built.stderr
-    return program
+    return installed(PACKAGE, VERSION)
 
 
 @pytest.fixture(scope="module")

@@ -39,6 +39,7 @@ class Connection:
     id: int
     raw: bytearray = field(default_factory=bytearray)
     heads: list[RequestHead] = field(default_factory=list)
+    requests: int = 0
     fault: str | None = None
     truncated: bool = False
     closed: bool = False
@@ -56,7 +57,8 @@ class Exchange:
         self.stream = stream
         self.head = head
         self.keep_alive = True
-        self.number = len(connection.heads)
+        connection.requests += 1
+        self.number = connection.requests
 
     def read_body(self) -> Recorded:
         """Read the request to its end and record it as complete."""
@@ -82,10 +84,15 @@ Handler = Callable[[Exchange], None]
 
 
 class Backend:
-    """Listens on a free loopback port. ``on`` scripts the targets that start with a prefix; the longest one wins."""
+    """Listens on a free loopback port. ``on`` scripts the targets that start with a prefix; the longest one wins.
 
-    def __init__(self, default: Handler, tls: ssl.SSLContext | None = None, port: int = 0) -> None:
+    Without ``recording`` it reads as strictly and keeps the faults, but neither bytes nor requests: for long runs."""
+
+    def __init__(
+        self, default: Handler, tls: ssl.SSLContext | None = None, port: int = 0, *, recording: bool = True
+    ) -> None:
         self._default = default
+        self._recording = recording
         self._tls = tls
         self._lock = threading.Lock()
         self._handlers: dict[str, Handler] = {}
@@ -138,8 +145,9 @@ class Backend:
         self.drop_connections()
 
     def record(self, recorded: Recorded) -> None:
-        with self._lock:
-            self.requests.append(recorded)
+        if self._recording:
+            with self._lock:
+                self.requests.append(recorded)
 
     def received(self) -> bytes:
         """All bytes of all connections, in order of the connections."""
@@ -190,12 +198,17 @@ class Backend:
         finally:
             with self._lock:
                 self._sockets.pop(connection.id, None)
+                if not (self._recording or connection.fault):
+                    self.connections.remove(connection)
             connection.closed = True
             sock.close()
 
     def _one(self, connection: Connection, sock: socket.socket, stream: ByteStream) -> bool:
+        if not self._recording:
+            connection.raw.clear()
         head = read_request_head(stream)
-        connection.heads.append(head)
+        if self._recording:
+            connection.heads.append(head)
         exchange = Exchange(self, connection, sock, stream, head)
         self._handler(head.target)(exchange)
         return exchange.keep_alive

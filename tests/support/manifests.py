@@ -71,18 +71,22 @@ def service(name: str, port: int, cluster_ip: str) -> Object:
     return _object("v1", "Service", name, spec={"clusterIP": cluster_ip, "ports": [{"port": port, "targetPort": port}]})
 
 
-def endpoints(name: str, address: str, port: int) -> Object:
-    """EndpointSlice of the Service ``name``."""
+def endpoints(name: str, address: str, port: int, *others: str) -> Object:
+    """EndpointSlice of the Service ``name``; ``others`` are more endpoints on the same port."""
     item = _object(
         "discovery.k8s.io/v1",
         "EndpointSlice",
         f"{name}-1",
         addressType="IPv4",
-        endpoints=[{"addresses": [address], "conditions": {"ready": True}}],
+        endpoints=[{"addresses": [one], "conditions": {"ready": True}} for one in (address, *others)],
         ports=[{"port": port, "protocol": "TCP"}],
     )
     item["metadata"]["labels"] = {"kubernetes.io/service-name": name}
     return item
+
+
+def endpoint_resolver(name: str) -> Object:
+    return _object(GROUP, "KubernetesEndpointResolver", name)
 
 
 def ingress(name: str, hostname: str, path: str, path_type: str, backend: str, port: int, ingress_class: str) -> Object:

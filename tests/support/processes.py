@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -50,10 +51,11 @@ class ChildProcess:
         return sorted(int(word) for path in lists for word in path.read_text(encoding="ascii").split())
 
     def kill_child(self, pid: int) -> None:
-        """kill -9 one of our own children."""
+        """kill -9 one of our own children; one that has ended meanwhile is what was wanted."""
         if pid not in self.children():
             raise AssertionError(f"{pid} is not a child of {self.name}")
-        os.kill(pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
     def terminate(self, deadline: float = 30.0) -> int:
         """SIGTERM and wait; SIGKILL only when that did not help."""

@@ -178,21 +178,27 @@ impl<'a> LogRecord<'a> {
 
     fn template(&self, pieces: &'a [Piece], out: &mut Vec<u8>, style: Style) {
         for piece in pieces {
-            let written = match piece {
-                Piece::Literal(text) => {
-                    style.literal(out, text);
-                    true
-                }
-                Piece::Operator(operator, max, _) => self.value(operator).write(out, bound(*max), style),
-                Piece::Unknown(_) => false,
-            };
-            if !written {
-                out.push(b'-');
-            }
+            self.piece(piece, out, style);
         }
     }
 
-    fn member(&self, template: &'a [Piece], out: &mut Vec<u8>) {
+    /// Append what a piece of a template stands for, `-` if that is nothing.
+    pub fn piece(&self, piece: &'a Piece, out: &mut Vec<u8>, style: Style) {
+        let written = match piece {
+            Piece::Literal(text) => {
+                style.literal(out, text);
+                true
+            }
+            Piece::Operator(operator, max, _) => self.value(operator).write(out, bound(*max), style),
+            Piece::Unknown(_) => false,
+        };
+        if !written {
+            out.push(b'-');
+        }
+    }
+
+    /// Append the JSON value that a template stands for: a lone operator keeps its type, everything else is a string.
+    pub fn member(&self, template: &'a [Piece], out: &mut Vec<u8>) {
         let value = match template {
             [Piece::Operator(operator, ..)] => Some(self.value(operator)),
             [Piece::Unknown(_)] => Some(Value::Missing),

@@ -44,10 +44,18 @@ pub enum Global {
     AcceptFailures,
     /// Requests refused for want of memory.
     Shed,
+    /// Requests refused for the address of the client.
+    AddressDenied,
+    /// Requests that were delayed on purpose.
+    FaultDelays,
+    /// Requests that were failed on purpose.
+    FaultAborts,
+    /// Gauge: tasks of the engine that have not ended: connections, streams, checks, and a few of its own.
+    Tasks,
 }
 
 /// Number of [`Global`] words.
-pub const GLOBALS: usize = Global::Shed as usize + 1;
+pub const GLOBALS: usize = Global::Tasks as usize + 1;
 
 /// Numbers of one listener or cluster, beside statuses and latencies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,7 +77,15 @@ pub enum Field {
     Retries,
     /// Gauge: requests being served.
     InFlight,
+    /// Connections that a circuit breaker did not allow at once.
+    OverflowConnections,
+    /// Requests that a circuit breaker did not let wait for a connection.
+    OverflowPending,
+    /// Requests that a circuit breaker refused.
+    OverflowRequests,
+    /// Retries that a circuit breaker did not allow.
+    OverflowRetries,
 }
 
 /// Number of [`Field`] words.
-pub const FIELDS: usize = Field::InFlight as usize + 1;
+pub const FIELDS: usize = Field::OverflowRetries as usize + 1;

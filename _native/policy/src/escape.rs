@@ -14,6 +14,10 @@ pub enum Style {
     Json,
     /// A header field: see [`field`].
     Field,
+    /// A body that nobody interprets: bytes as they are.
+    Raw,
+    /// The text of an HTML document: see [`html`].
+    Html,
 }
 
 impl Style {
@@ -23,6 +27,8 @@ impl Style {
             Self::Text => text(out, value),
             Self::Json => json(out, value),
             Self::Field => field(out, value),
+            Self::Raw => out.extend_from_slice(value),
+            Self::Html => html(out, value),
         }
     }
 
@@ -30,7 +36,7 @@ impl Style {
     pub fn literal(self, out: &mut Vec<u8>, literal: &str) {
         match self {
             Self::Json => json(out, literal.as_bytes()),
-            Self::Text | Self::Field => out.extend_from_slice(literal.as_bytes()),
+            Self::Text | Self::Field | Self::Raw | Self::Html => out.extend_from_slice(literal.as_bytes()),
         }
     }
 }
@@ -80,6 +86,20 @@ pub fn field(out: &mut Vec<u8>, value: &[u8]) {
     out.extend(value.iter().copied().filter(|&byte| crate::token::is_field_byte(byte)));
 }
 
+/// Append `value` as text of an HTML document or a quoted attribute of it.
+pub fn html(out: &mut Vec<u8>, value: &[u8]) {
+    for &byte in value {
+        match byte {
+            b'&' => out.extend_from_slice(b"&amp;"),
+            b'<' => out.extend_from_slice(b"&lt;"),
+            b'>' => out.extend_from_slice(b"&gt;"),
+            b'"' => out.extend_from_slice(b"&quot;"),
+            b'\'' => out.extend_from_slice(b"&#39;"),
+            _ => out.push(byte),
+        }
+    }
+}
+
 /// Append `path` for a Location: everything that is not a URI character is percent-encoded (RFC 3986 section 2).
 pub fn uri(out: &mut Vec<u8>, path: &[u8]) {
     for &byte in path {
@@ -124,6 +144,7 @@ mod tests {
         assert_eq!(with(json, "é\u{85}\u{2028}".as_bytes()), "é\\u0085\\u2028");
         assert_eq!(with(uri, b"/a b\r\nSet-Cookie:x\"\xc3"), "/a%20b%0D%0ASet-Cookie:x%22%C3");
         assert_eq!(with(field, b"a\r\nb\0c\td"), "abc\td");
+        assert_eq!(with(html, b"<a href=\"x\">'&"), "&lt;a href=&quot;x&quot;&gt;&#39;&amp;");
     }
 
     #[test]

@@ -19,6 +19,7 @@ pub mod facts;
 pub mod format;
 pub mod forwarded;
 pub mod gcra;
+pub mod grpc_status;
 pub mod headers;
 pub mod latency;
 pub mod origin;

@@ -19,7 +19,7 @@ use thiserror::Error;
 /// First word of the memory: `SLUICE` and two zero bytes.
 pub const MAGIC: u64 = 0x534c_5549_4345_0000;
 /// Changes with every change of this layout.
-pub const VERSION: u64 = 3;
+pub const VERSION: u64 = 4;
 /// Rows for listeners in each region; row 0 is shared by all that found no row.
 pub const LISTENERS: usize = 64;
 /// Rows for clusters in each region; row 0 is shared by all that found no row.
@@ -194,7 +194,8 @@ impl Layout {
         let region = self.region(memory, worker)?;
         let rows = region.table(Table::Listeners).chain(region.table(Table::Clusters));
         let in_rows = rows.flat_map(|row| [row.word(Field::ConnectionsActive), row.word(Field::InFlight)]);
-        for word in in_rows.chain([region.word(Global::Active), region.word(Global::InFlight)]) {
+        let own = [Global::Active, Global::InFlight, Global::Tasks].map(|gauge| region.word(gauge));
+        for word in in_rows.chain(own) {
             if word.load(Relaxed) != 0 {
                 word.store(0, Relaxed);
             }

@@ -2,7 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -117,7 +117,7 @@ fn connection(shared: &Rc<Shared>, name: &Rc<str>, stream: TcpStream, peer: Sock
     let admitted = if expects_proxy { admitted } else { admitted.and_then(|it| it.from(peer.ip(), listener)) };
     let Some(admitted) = admitted else { return reset(&stream) };
     let Ok(tcp) = TcpIo::accepted(&shared.host, stream) else { return };
-    let fresh = Fresh { shared: Rc::clone(shared), name: Rc::clone(name), slot, peer, admitted };
+    let fresh = Fresh { shared: Rc::clone(shared), name: Rc::clone(name), slot, peer, direct: peer.ip(), admitted };
     if !listener.encrypted && !expects_proxy {
         shared.host.spawn_in_turn(fresh.serve(Stream::Plain(tcp), None, Inbox::default()));
         return;
@@ -144,6 +144,7 @@ struct Fresh {
     slot: usize,
     peer: SocketAddr,
     admitted: Admitted,
+    direct: IpAddr,
 }
 
 impl Fresh {
@@ -153,6 +154,7 @@ impl Fresh {
             shared: self.shared,
             client: Client::Http1(stream),
             peer: self.peer,
+            direct: self.direct,
             listener: self.name,
             slot: self.slot,
             termination,

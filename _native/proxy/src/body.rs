@@ -33,8 +33,10 @@ pub(crate) struct Http1Body<'b> {
     ended: bool,
     /// Data that was read with the head.
     early: Bytes,
+    /// Bytes that the next piece has at most.
+    most: usize,
     /// Bytes read beyond the end.
-    tail: Vec<u8>,
+    pub(crate) tail: Vec<u8>,
 }
 
 /// A body that is there as a whole.
@@ -68,13 +70,18 @@ pub(crate) enum Outgoing<'b> {
 impl<'b> Http1Body<'b> {
     pub(crate) fn new(pool: &'b BufferPool, stream: &'b Stream, source: &'b mut Source) -> Self {
         let ended = source.is_finished();
-        Self { pool, stream, source, ended, early: Bytes::new(), tail: Vec::new() }
+        Self { pool, stream, source, ended, early: Bytes::new(), most: usize::MAX, tail: Vec::new() }
     }
 
     /// `early` was read with the head and comes first.
     pub(crate) fn with_early(mut self, early: Bytes) -> Self {
         self.early = early;
         self
+    }
+
+    /// The pieces to come have at most so many bytes.
+    pub(crate) fn limit(&mut self, most: usize) {
+        self.most = most;
     }
 
     /// All of the data was read before; only trailers are left.
@@ -94,6 +101,7 @@ impl<'b> Http1Body<'b> {
                 Source::Length(left) => usize::try_from(*left).unwrap_or(usize::MAX).min(buffer.len()),
                 _ => buffer.len(),
             };
+            let limit = limit.min(self.most);
             let read = poll_fn(|context| self.stream.poll_read(context, &mut buffer[..limit])).await;
             let result = match read {
                 Err(error) => Err(RelayError::Read(Some(error))),

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use h2::RecvStream;
 use sluice_http1::{Framing, ResponseFraming, ResponseHead, Version};
+use sluice_snapshot::BandwidthLimit;
 
 use crate::answer::{Answer, COPY_LIMIT};
 use crate::body::{Http1Body, Incoming, bridge};
@@ -11,6 +12,7 @@ use crate::client::Client;
 use crate::deadline::Meter;
 use crate::error::ProxyError;
 use crate::http2::body::Http2Body;
+use crate::pace::{Pace, paced};
 use crate::relay::{RelayError, Sink, Source, append, relay};
 use crate::response_head::{BodyForm, ConnectionForm, DownstreamHead};
 use crate::stream::Stream;
@@ -95,8 +97,10 @@ impl Answer<'_, '_> {
             edit_facts: &facts,
             cors: (!self.plan.lines.is_empty()).then_some(self.plan.lines),
             server_name: &options.server_name,
+            case: &options.header_case,
             service_time_ms: (!options.suppress_envoy_headers).then_some(elapsed_ms),
             alternative: request.alternative(),
+            replaced: None,
             keep_length,
             body,
             connection: form,
@@ -131,6 +135,9 @@ impl Answer<'_, '_> {
         length: usize,
     ) -> Result<(), ProxyError> {
         self.accept(head.status)?;
+        if let Some(replacement) = self.request.error_override(head.status) {
+            return Box::pin(self.replace(replacement, stream, head, inbox, length)).await;
+        }
         let connection = self.request.connection;
         let shared = &connection.shared;
         let mut out = shared.scratch.out();
@@ -144,9 +151,14 @@ impl Answer<'_, '_> {
         inbox.consume(length);
         let mut source = Source::of(head.framing);
         let meter = Meter::new(&connection.deadlines);
-        let result = match &connection.client {
-            Client::Http1(client) => self.body(stream, client, inbox, &mut source, sink, &mut out, &meter).await,
-            client => Box::pin(self.body_in_frames(stream, client, inbox, &mut source, &out, &meter)).await,
+        let result = match (&connection.client, self.request.bandwidth()) {
+            (_, Some(limit)) => {
+                Box::pin(self.body_at_rate(limit, stream, inbox, (&mut source, sink), &out, &meter)).await
+            }
+            (Client::Http1(client), None) => {
+                self.body(stream, client, inbox, &mut source, sink, &mut out, &meter).await
+            }
+            (client, None) => Box::pin(self.body_in_frames(stream, client, inbox, &mut source, &out, &meter)).await,
         };
         shared.scratch.put_out(out);
         self.sent += meter.bytes();
@@ -190,6 +202,9 @@ impl Answer<'_, '_> {
         body: RecvStream,
     ) -> Result<(), ProxyError> {
         self.accept(head.status)?;
+        if let Some(replacement) = self.request.error_override(head.status) {
+            return Box::pin(self.replace_frames(replacement, head, text, length, body)).await;
+        }
         let connection = self.request.connection;
         let shared = &connection.shared;
         let ended = body.is_end_stream();
@@ -222,20 +237,27 @@ impl Answer<'_, '_> {
         let edits = &self.plan.choice.response_headers;
         let passes = |name: &[u8]| !edits.removes(name);
         let to = connection.client.outgoing(sink);
-        let moved = Box::pin(bridge(Incoming::Http2(Http2Body::new(body)), to, &passes, &meter)).await;
+        let from = Incoming::Http2(Http2Body::new(body));
+        let moved = match self.request.bandwidth() {
+            Some(limit) => {
+                let pace = Pace::new(&shared.host, limit);
+                Box::pin(paced(pace, (Bytes::new(), false), from, to, &passes, &meter)).await
+            }
+            None => Box::pin(bridge(from, to, &passes, &meter)).await,
+        };
         self.sent += meter.bytes();
         moved.map(|_| ()).map_err(failure)
     }
 
     /// Whether the whole request was already sent when the answer began.
-    fn upload_done(&self) -> bool {
+    pub(crate) fn upload_done(&self) -> bool {
         let request = self.request;
         request.head.framing == Framing::None || !request.connection.deadlines.is_uploading()
     }
 
     /// Decodes the part of the body that came with the head. Returns its length, whether it is all, and whether more
     /// came than the body.
-    fn first(source: &mut Source, inbox: &mut Inbox) -> Result<(usize, bool, bool), ProxyError> {
+    pub(crate) fn first(source: &mut Source, inbox: &mut Inbox) -> Result<(usize, bool, bool), ProxyError> {
         let present = inbox.len();
         let piece = source.decode(inbox.bytes_mut()).map_err(|error| match error {
             RelayError::Framing(reason) => ProxyError::UpstreamProtocol(reason),
@@ -281,6 +303,39 @@ impl Answer<'_, '_> {
             surplus = !rest.is_empty();
         }
         Ok(surplus)
+    }
+
+    /// As [`Answer::body`] at the rate of the route.
+    async fn body_at_rate(
+        &mut self,
+        limit: &BandwidthLimit,
+        stream: &Stream,
+        inbox: &mut Inbox,
+        (source, sink): (&mut Source, Sink),
+        head: &[u8],
+        meter: &Meter<'_>,
+    ) -> Result<bool, ProxyError> {
+        let connection = self.request.connection;
+        let client = &connection.client;
+        let pool = &connection.shared.buffers;
+        let passes = |name: &[u8]| !self.plan.choice.response_headers.removes(name);
+        let (length, finished, surplus) = Self::first(source, inbox)?;
+        let data = Bytes::copy_from_slice(inbox.bytes().get(..length).unwrap_or_default());
+        inbox.release(pool);
+        let last = finished && source.trailers().next().is_none();
+        let bare = last && data.is_empty();
+        self.started = true;
+        client.begin(head, bare).await?;
+        if bare && client.in_frames() {
+            return Ok(surplus);
+        }
+        let mut from = Http1Body::new(pool, stream, source);
+        if finished {
+            from.end();
+        }
+        let pace = Pace::new(&connection.shared.host, limit);
+        let rest = paced(pace, (data, last), Incoming::Http1(from), client.outgoing(sink), &passes, meter).await;
+        Ok(!rest.map_err(failure)?.is_empty() || surplus)
     }
 
     /// As [`Answer::body`] for a client that speaks in frames.

@@ -1,6 +1,6 @@
 //! What is known about the client of an exchange.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 
 use sluice_policy::stats::Global;
@@ -21,7 +21,10 @@ pub(crate) const LINGER_NS: u64 = 2_000_000_000;
 pub(crate) struct Downstream {
     pub(crate) shared: Rc<Shared>,
     pub(crate) client: Client,
+    /// The client as the network or a PROXY header names it.
     pub(crate) peer: SocketAddr,
+    /// The other end of the connection, whatever a PROXY header says.
+    pub(crate) direct: IpAddr,
     /// Section name of the listener.
     pub(crate) listener: Rc<str>,
     /// Row of the listener in shared memory.

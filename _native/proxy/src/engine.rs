@@ -95,7 +95,7 @@ impl Engine {
     /// Does the work that is due.
     pub fn turn(&self) {
         let report = self.host.turn();
-        self.shared.count_turn(report.elapsed_ns / 1000);
+        self.shared.count_turn(report.elapsed_ns / 1000, self.host.tasks());
         if report.panics > 0 {
             self.panics.set(self.panics.get() + report.panics as u64);
             self.shared.count(Global::Panics, report.panics as u64);

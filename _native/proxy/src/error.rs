@@ -128,7 +128,7 @@ impl ProxyError {
             Self::UpstreamProtocol(_) => (502, "UPE"),
             Self::Timeout | Self::PerTryTimeout => (504, "UT"),
             Self::IdleTimeout => (504, "SI"),
-            Self::BodyTimeout => (408, "DI"),
+            Self::BodyTimeout => (408, "SI"),
             // Envoy has no flags for these two.
             Self::BodyTooLarge(_) => (413, "DTL"),
             Self::AnswerTooLarge => (500, "UTL"),

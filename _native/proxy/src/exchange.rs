@@ -152,7 +152,7 @@ impl Request<'_> {
         after
     }
 
-    async fn pause(&self, delay_ns: u64) -> Result<(), ProxyError> {
+    pub(crate) async fn pause(&self, delay_ns: u64) -> Result<(), ProxyError> {
         self.connection.deadlines.attempt(0);
         let host = &self.connection.shared.host;
         let until = host.now_ns().saturating_add(delay_ns);
@@ -172,10 +172,13 @@ impl Request<'_> {
     }
 
     /// Tells the client that there is no answer.
-    async fn fail(&self, error: &ProxyError) -> After {
+    pub(crate) async fn fail(&self, error: &ProxyError) -> After {
         let (status, flag) = error.answer();
         self.record.flags.set(flag);
-        if matches!(error, ProxyError::Timeout | ProxyError::IdleTimeout | ProxyError::ConnectTimeout) {
+        if matches!(
+            error,
+            ProxyError::Timeout | ProxyError::PerTryTimeout | ProxyError::IdleTimeout | ProxyError::ConnectTimeout
+        ) {
             self.count_cluster(Field::Timeouts);
         }
         if matches!(error, ProxyError::ClientGone) {

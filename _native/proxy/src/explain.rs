@@ -154,6 +154,11 @@ impl Explained<'_> {
                 "secure": client.secure,
             },
         });
+        if self.compiled.options.ip_rules.as_ref().is_some_and(|rules| !rules.admits(self.peer, client.client)) {
+            answer["outcome"] = json!("address_denied");
+            answer["status"] = json!(403);
+            return answer;
+        }
         // The first choice stands for its group; the shares are listed beside it.
         let part = match select(self.listener, &request, client.secure, &mut || 0.0) {
             Selection::NoHost => json!({"outcome": "no_virtual_host", "status": 404}),
@@ -294,6 +299,7 @@ impl Explained<'_> {
             filter_remove: &[],
             filter_set: &[],
             change: change.as_ref(),
+            case: &self.compiled.options.header_case,
         }
         .write(&mut out);
         let sent = text(&out);

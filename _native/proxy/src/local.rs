@@ -1,6 +1,7 @@
 //! Answers of the gateway itself, and what becomes of a body that nobody wanted.
 
 use sluice_http1::{Framing, Method, Version};
+use sluice_policy::grpc_status;
 
 use crate::client::Client;
 use crate::deadline::Meter;
@@ -38,6 +39,21 @@ impl Request<'_> {
         self.reply_and(reply, flag, false).await
     }
 
+    /// The reply as the client understands it: to a gRPC client a redirect or an error is a status of its own, others
+    /// get the body that the configuration has for the status.
+    fn understood<'r>(&'r self, reply: Reply<'r>) -> Reply<'r> {
+        if reply.status() < 300 {
+            return reply;
+        }
+        let asked = self.head.header(self.bytes, b"content-type");
+        if let Some(content_type) = asked.and_then(grpc_status::answer_type) {
+            return reply.into_grpc(content_type, !matches!(self.connection.client, Client::Http1(_)));
+        }
+        let Some(replacement) = self.error_override(reply.status()) else { return reply };
+        let body = self.error_body(replacement, reply.text(), &());
+        reply.replace_body(&replacement.content_type, body)
+    }
+
     /// As [`Request::reply`]; with `close` the connection ends with it.
     pub(crate) async fn reply_and(&self, reply: Reply<'_>, flag: &'static str, close: bool) -> After {
         let connection = self.connection;
@@ -51,13 +67,16 @@ impl Request<'_> {
             Framing::Chunked => true,
         };
         let form = self.connection_form(close || !drainable);
+        self.record.status.set(reply.status());
+        self.record.flags.set(flag);
         let mut alternatives = Vec::new();
         if let Some(port) = self.alternative() {
             alternative(&mut alternatives, port);
         }
-        let reply = reply.lines(&alternatives).connection(form).head_only(self.head.method == Method::Head);
+        let reply = self.understood(reply).lines(&alternatives);
+        let reply = reply.connection(form).head_only(self.head.method == Method::Head);
+        // That of the head that is sent: for gRPC it is always 200.
         self.record.status.set(reply.status());
-        self.record.flags.set(flag);
         let mut out = shared.scratch.out();
         reply.write(shared, self.compiled, &mut out);
         connection.deadlines.start_request(self.compiled.options.body_idle_timeout_ns, true);

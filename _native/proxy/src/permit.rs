@@ -23,8 +23,17 @@ pub(crate) struct Limited {
 }
 
 impl Limited {
-    /// Takes one unit; `None` if the limit is reached by all workers together.
+    /// Takes one unit; `None` if the limit is reached by all workers together, which is counted.
     pub(crate) fn take(&self, shared: &Rc<Shared>, resource: Resource) -> Option<Permit> {
+        let permit = self.retake(shared, resource);
+        if permit.is_none() {
+            shared.count_overflow(self.slot, resource);
+        }
+        permit
+    }
+
+    /// As [`Limited::take`] for somebody who waits and was counted before.
+    pub(crate) fn retake(&self, shared: &Rc<Shared>, resource: Resource) -> Option<Permit> {
         let breakers = shared.breakers()?;
         let taken = breakers.take(self.slot, self.priority, resource, self.limits.of(resource));
         taken.then(|| Permit { shared: Rc::clone(shared), slot: self.slot, priority: self.priority, resource })

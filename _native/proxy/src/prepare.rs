@@ -129,6 +129,7 @@ impl Request<'_> {
             filter_remove: &filtered.remove,
             filter_set: &filtered.set,
             change: change.as_ref(),
+            case: &options.header_case,
         };
         let mut out = shared.scratch.out();
         head.write(&mut out);

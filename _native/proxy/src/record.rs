@@ -4,10 +4,10 @@ use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use sluice_policy::LogRecord;
 use sluice_policy::facts::RequestFacts;
 use sluice_policy::forwarded::Scheme;
 use sluice_policy::stats::{Field, Global};
+use sluice_policy::{Headers, LogRecord};
 use sluice_snapshot::Compiled;
 
 use crate::downstream::Downstream;
@@ -53,27 +53,37 @@ impl Record {
     pub(crate) fn log(&self, shared: &Shared, compiled: &Compiled, route: Option<&str>, request: RequestFacts<'_>) {
         let (Some(writer), Some(format)) = (&shared.log, &compiled.options.access_log) else { return };
         let now = shared.host.now_ns();
-        let cluster = self.cluster.borrow();
-        writer.line(now, |out| {
-            format.write(
-                &LogRecord {
-                    request,
-                    status: self.status.get(),
-                    flags: self.flags.get(),
-                    bytes_received: self.received.get(),
-                    bytes_sent: self.sent.get(),
-                    duration_us: now.saturating_sub(self.start_ns) / 1000,
-                    upstream_service_ms: self.service_ms.get(),
-                    upstream_host: self.upstream.get(),
-                    upstream_cluster: cluster.as_deref(),
-                    route,
-                    config_version: compiled.version,
-                    response: &(),
-                },
-                out,
-            );
+        self.known(now, compiled, route, request, &(), |record| {
+            writer.line(now, |out| format.write(record, out));
         });
         shared.count(Global::AccessLogLines, 1);
+    }
+
+    /// Gives `write` what is known of the request at `now`, for templates.
+    pub(crate) fn known<R>(
+        &self,
+        now: u64,
+        compiled: &Compiled,
+        route: Option<&str>,
+        request: RequestFacts<'_>,
+        response: &dyn Headers,
+        write: impl FnOnce(&LogRecord<'_>) -> R,
+    ) -> R {
+        let cluster = self.cluster.borrow();
+        write(&LogRecord {
+            request,
+            status: self.status.get(),
+            flags: self.flags.get(),
+            bytes_received: self.received.get(),
+            bytes_sent: self.sent.get(),
+            duration_us: now.saturating_sub(self.start_ns) / 1000,
+            upstream_service_ms: self.service_ms.get(),
+            upstream_host: self.upstream.get(),
+            upstream_cluster: cluster.as_deref(),
+            route,
+            config_version: compiled.version,
+            response,
+        })
     }
 }
 

@@ -1,5 +1,8 @@
 //! Answers that the gateway gives by itself.
 
+use std::borrow::Cow;
+
+use sluice_policy::grpc_status;
 use sluice_snapshot::Compiled;
 
 use crate::response_head::{BodyForm, ConnectionForm, finish, header, reason, status_line};
@@ -9,10 +12,12 @@ use crate::shared::Shared;
 pub(crate) struct Reply<'r> {
     status: u16,
     content_type: &'r [u8],
-    body: &'r [u8],
+    body: Cow<'r, [u8]>,
     extra: Vec<u8>,
     connection: ConnectionForm,
     head_only: bool,
+    /// Its head ends a stream of HTTP/2: there is no length to tell.
+    trailers_only: bool,
 }
 
 impl<'r> Reply<'r> {
@@ -20,17 +25,75 @@ impl<'r> Reply<'r> {
         Self {
             status,
             content_type: b"",
-            body: b"",
+            body: Cow::Borrowed(b""),
             extra: Vec::new(),
             connection: ConnectionForm::Open,
             head_only: false,
+            trailers_only: false,
         }
     }
 
     pub(crate) fn body(mut self, content_type: &'r [u8], body: &'r [u8]) -> Self {
         self.content_type = content_type;
-        self.body = body;
+        self.body = Cow::Borrowed(body);
         self
+    }
+
+    /// Says the same in other words.
+    pub(crate) fn replace_body(mut self, content_type: &'r [u8], body: Vec<u8>) -> Self {
+        self.remove(b"content-type");
+        self.content_type = content_type;
+        self.body = Cow::Owned(body);
+        self
+    }
+
+    /// The text that it carries.
+    pub(crate) fn text(&self) -> &[u8] {
+        &self.body
+    }
+
+    /// Says the same to a gRPC client: 200, with the status and the message in its own terms and no body (gRPC,
+    /// "PROTOCOL-HTTP2", Trailers-Only). `framed`: the client speaks HTTP/2. A `grpc-status` that is there stays.
+    pub(crate) fn into_grpc(mut self, content_type: &'r [u8], framed: bool) -> Self {
+        if !self.has(b"grpc-status") {
+            let status = itoa::Buffer::new().format(grpc_status::status(self.status)).to_owned();
+            header(&mut self.extra, b"grpc-status", status.as_bytes());
+            if !self.body.is_empty() && !self.has(b"grpc-message") {
+                let mut message = Vec::with_capacity(self.body.len());
+                grpc_status::message(&mut message, &self.body);
+                header(&mut self.extra, b"grpc-message", &message);
+            }
+        }
+        self.remove(b"content-type");
+        header(&mut self.extra, b"content-type", content_type);
+        self.status = 200;
+        self.body = Cow::Borrowed(b"");
+        self.trailers_only = framed;
+        self
+    }
+
+    fn has(&self, name: &[u8]) -> bool {
+        self.lines_named(name).next().is_some()
+    }
+
+    /// Where the added lines of a name are.
+    fn lines_named(&self, name: &[u8]) -> impl Iterator<Item = std::ops::Range<usize>> {
+        let mut at = 0;
+        self.extra.split_inclusive(|&byte| byte == b'\n').filter_map(move |line| {
+            let start = at;
+            at += line.len();
+            let named =
+                line.len() > name.len() && line[name.len()] == b':' && line[..name.len()].eq_ignore_ascii_case(name);
+            named.then_some(start..at)
+        })
+    }
+
+    /// Removes added headers of a name.
+    fn remove(&mut self, name: &[u8]) {
+        let found: Vec<_> = self.lines_named(name).collect();
+        for range in found.into_iter().rev() {
+            self.extra.drain(range);
+        }
     }
 
     /// Adds a header. The value must be a field value.
@@ -71,6 +134,7 @@ impl<'r> Reply<'r> {
 
     /// Appends head and body to `out`.
     pub(crate) fn write(&self, shared: &Shared, compiled: &Compiled, out: &mut Vec<u8>) {
+        let start = out.len();
         status_line(out, self.status, reason(self.status).as_bytes());
         out.extend_from_slice(b"date: ");
         shared.append_date(out);
@@ -80,10 +144,12 @@ impl<'r> Reply<'r> {
             header(out, b"content-type", self.content_type);
         }
         out.extend_from_slice(&self.extra);
-        let body = if self.status == 204 { BodyForm::None } else { BodyForm::Length(self.body.len() as u64) };
+        let bare = self.status == 204 || self.trailers_only;
+        let body = if bare { BodyForm::None } else { BodyForm::Length(self.body.len() as u64) };
         finish(out, body, self.connection);
+        compiled.options.header_case.apply(&mut out[start..]);
         if !self.head_only {
-            out.extend_from_slice(self.body);
+            out.extend_from_slice(&self.body);
         }
     }
 }

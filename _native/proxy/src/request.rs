@@ -1,7 +1,7 @@
 //! One request from its parsed head to the end of its answer.
 
 use std::borrow::Cow;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 use sluice_http1::{HeaderKind, RequestHead};
 use sluice_policy::facts::RequestFacts;
@@ -50,6 +50,8 @@ pub(crate) struct Request<'c> {
     pub(crate) bytes: &'c [u8],
     pub(crate) head_len: usize,
     pub(crate) record: Record,
+    /// The route that was chosen, once it is.
+    pub(crate) route: Cell<Option<&'c Route>>,
     pub(crate) client: ClientInfo,
     pub(crate) request_id: [u8; 36],
     pub(crate) filtered: RefCell<FilterEdits>,
@@ -81,6 +83,7 @@ impl<'c> Request<'c> {
                 start_wall_ns: shared.host.wall_ns(),
                 ..Record::default()
             },
+            route: Cell::default(),
             client: sluice_policy::compute(
                 connection.peer.ip(),
                 connection.client.is_tls(),
@@ -95,15 +98,15 @@ impl<'c> Request<'c> {
 
     /// Serves the request and settles counters and log.
     pub(crate) async fn serve(self) -> After {
-        let mut route = None;
-        let after = self.answer(&mut route).await;
+        let after = self.answer().await;
         self.record.count(&self.connection.shared, self.connection.slot);
         if self.compiled.options.access_log.is_some() {
             let query = self.head.query(self.bytes);
             let path = joined(self.head.path(self.bytes), query);
             let headers = HeaderView { head: self.head, bytes: self.bytes };
             let facts = self.facts(&path, None, &headers);
-            self.record.log(&self.connection.shared, self.compiled, route.map(|route: &Route| &*route.name), facts);
+            let route = self.route.get().map(|route| &*route.name);
+            self.record.log(&self.connection.shared, self.compiled, route, facts);
         }
         self.connection.deadlines.clear();
         after
@@ -163,7 +166,7 @@ impl<'c> Request<'c> {
         listener.advertises_http3().then_some(listener.port)
     }
 
-    async fn answer(&self, served: &mut Option<&'c Route>) -> After {
+    async fn answer(&self) -> After {
         if self.connection.shared.pressure() == Pressure::Refuse {
             self.connection.shared.count(Global::Shed, 1);
             let reply = Reply::new(503).header(b"retry-after", b"1").body(b"text/plain", b"overloaded\n");
@@ -172,6 +175,12 @@ impl<'c> Request<'c> {
         let Some(listener) = self.compiled.listener(&self.connection.listener) else {
             return self.reply(Reply::new(404), "NR").await;
         };
+        if let Some(rules) = &self.compiled.options.ip_rules
+            && !rules.admits(self.connection.direct, self.client.client)
+        {
+            self.connection.shared.count(Global::AddressDenied, 1);
+            return self.reply(Reply::new(403).body(b"text/plain", b"access denied\n"), "RBAC").await;
+        }
         if self.is_misdirected(listener) {
             return self.reply(Reply::new(421).body(b"text/plain", b"misdirected request\n"), "NR").await;
         }
@@ -191,7 +200,7 @@ impl<'c> Request<'c> {
                 self.reply(Reply::new(403).body(b"text/plain", b"HTTPS is required\n"), "NR").await
             }
             Selection::Matched { route, choice, host } => {
-                *served = Some(route);
+                self.route.set(Some(route));
                 self.matched(host, route, choice).await
             }
         }
@@ -241,6 +250,11 @@ impl<'c> Request<'c> {
             if let Some(after) = Box::pin(self.filter(filter, route)).await {
                 return after;
             }
+        }
+        if let Some(fault) = &route.fault
+            && let Some(after) = Box::pin(self.inject(fault)).await
+        {
+            return after;
         }
         match &choice.action {
             Action::Direct(direct) => {

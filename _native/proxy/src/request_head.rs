@@ -7,6 +7,7 @@ use sluice_http1::{HeaderEntry, HeaderKind, RequestHead};
 use sluice_policy::ClientInfo;
 use sluice_policy::HeaderEdits;
 use sluice_policy::facts::RequestFacts;
+use sluice_snapshot::HeaderCase;
 
 use crate::transform::HeadChange;
 
@@ -61,6 +62,8 @@ pub struct UpstreamHead<'r> {
     pub filter_set: &'r [(String, String)],
     /// What a bridge or compression changes.
     pub change: Option<&'r HeadChange>,
+    /// How names are written.
+    pub case: &'r HeaderCase,
 }
 
 fn line(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
@@ -83,6 +86,7 @@ fn append_number(out: &mut Vec<u8>, number: u64) {
 impl UpstreamHead<'_> {
     /// Appends the head to `out`, from the request line to the empty line.
     pub fn write(&self, out: &mut Vec<u8>) {
+        let start = out.len();
         self.request_line(out);
         line(out, b"host", self.host);
         self.received_headers(out);
@@ -109,6 +113,7 @@ impl UpstreamHead<'_> {
             line(out, b"upgrade", protocol);
         }
         out.extend_from_slice(b"\r\n");
+        self.case.apply(&mut out[start..]);
     }
 
     fn request_line(&self, out: &mut Vec<u8>) {

@@ -3,6 +3,7 @@
 use sluice_http1::{HeaderEntry, HeaderKind, ResponseHead};
 use sluice_policy::HeaderEdits;
 use sluice_policy::facts::RequestFacts;
+use sluice_snapshot::HeaderCase;
 
 use crate::shared::Shared;
 use crate::transform::HeadChange;
@@ -117,6 +118,27 @@ pub(crate) fn finish(out: &mut Vec<u8>, body: BodyForm, connection: ConnectionFo
     out.extend_from_slice(b"\r\n");
 }
 
+/// Fields that are about one representation (RFC 9110 section 8, RFC 9530) and wrong for another.
+fn describes_body(name: &[u8]) -> bool {
+    const NAMES: [&[u8]; 14] = [
+        b"accept-ranges",
+        b"content-digest",
+        b"content-disposition",
+        b"content-encoding",
+        b"content-language",
+        b"content-location",
+        b"content-md5",
+        b"content-range",
+        b"content-type",
+        b"digest",
+        b"etag",
+        b"last-modified",
+        b"repr-digest",
+        b"trailer",
+    ];
+    NAMES.iter().any(|other| name.eq_ignore_ascii_case(other))
+}
+
 /// An upstream's head on its way to the client.
 pub(crate) struct DownstreamHead<'r> {
     pub(crate) head: &'r ResponseHead,
@@ -127,10 +149,13 @@ pub(crate) struct DownstreamHead<'r> {
     /// Cross-origin headers are the gateway's: the upstream's own are replaced.
     pub(crate) cors: Option<&'r [u8]>,
     pub(crate) server_name: &'r [u8],
+    pub(crate) case: &'r HeaderCase,
     /// Milliseconds the upstream took; `None` leaves the header out.
     pub(crate) service_time_ms: Option<u64>,
     /// Port where HTTP/3 is served, to be told unless the answer or an edit names alternatives of its own.
     pub(crate) alternative: Option<u16>,
+    /// The content type of a body that takes the place of the upstream's: what describes that one does not pass.
+    pub(crate) replaced: Option<&'r [u8]>,
     /// A 101 or 304 keeps headers that otherwise belong to the framing.
     pub(crate) keep_length: bool,
     pub(crate) body: BodyForm,
@@ -142,6 +167,7 @@ pub(crate) struct DownstreamHead<'r> {
 impl DownstreamHead<'_> {
     /// Appends the head to `out`.
     pub(crate) fn write(&self, shared: &Shared, out: &mut Vec<u8>) {
+        let start = out.len();
         match self.change.and_then(|change| change.status) {
             Some(status) => status_line(out, status, reason(status).as_bytes()),
             None => status_line(out, self.head.status, self.head.reason.of(self.bytes)),
@@ -153,6 +179,9 @@ impl DownstreamHead<'_> {
             out.extend_from_slice(b"\r\n");
         }
         header(out, b"server", self.server_name);
+        if let Some(content_type) = self.replaced.filter(|_| !self.edits.removes(b"content-type")) {
+            header(out, b"content-type", content_type);
+        }
         if let Some(time) = self.service_time_ms {
             out.extend_from_slice(b"x-envoy-upstream-service-time: ");
             out.extend_from_slice(itoa::Buffer::new().format(time).as_bytes());
@@ -169,6 +198,7 @@ impl DownstreamHead<'_> {
         }
         self.edits.append_added(out, self.edit_facts);
         finish(out, self.body, self.connection);
+        self.case.apply(&mut out[start..]);
     }
 
     fn names_alternatives(&self) -> bool {
@@ -205,6 +235,7 @@ impl DownstreamHead<'_> {
             };
             let name = entry.name.of(self.bytes);
             let passes = passes
+                && !(self.replaced.is_some() && describes_body(name))
                 && !(edited && self.edits.removes(name))
                 && !self.change.is_some_and(|change| change.drops(name))
                 && !(granted && name.len() > 15 && name[..15].eq_ignore_ascii_case(b"access-control-"));

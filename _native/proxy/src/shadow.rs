@@ -102,6 +102,7 @@ fn message(request: &Request<'_>, route: &Route, shadow: &Shadow, body: usize) -
         filter_remove: &[],
         filter_set: &[],
         change: None,
+        case: &request.compiled.options.header_case,
     }
     .write(&mut out);
     let head = out.len();

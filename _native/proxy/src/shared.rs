@@ -9,9 +9,9 @@ use sluice_host::Host;
 use sluice_http1::{RequestHead, ResponseHead};
 use sluice_policy::addresses::Addresses;
 use sluice_policy::rng::Rng;
-use sluice_policy::stats::{Global, Layout, LayoutError, Pressure, Region, Row};
+use sluice_policy::stats::{Field, Global, Layout, LayoutError, Pressure, Region, Row};
 use sluice_policy::table::LimitTable;
-use sluice_policy::upstream::BreakerWorker;
+use sluice_policy::upstream::{BreakerWorker, Resource};
 use sluice_snapshot::Compiled;
 
 use crate::buffers::BufferPool;
@@ -192,9 +192,10 @@ impl Shared {
         }
     }
 
-    pub(crate) fn count_turn(&self, elapsed_us: u64) {
+    pub(crate) fn count_turn(&self, elapsed_us: u64, tasks: usize) {
         if let Some(region) = self.region() {
             region.loop_lag(elapsed_us);
+            region.word(Global::Tasks).store(tasks as u64, std::sync::atomic::Ordering::Relaxed);
         }
     }
 
@@ -204,6 +205,21 @@ impl Shared {
 
     pub(crate) fn cluster_row(&self, slot: usize) -> Option<Row<'_>> {
         self.region().map(|region| region.cluster(slot))
+    }
+
+    /// Counts that a circuit breaker of a cluster declined.
+    pub(crate) fn count_overflow(&self, slot: usize, resource: Resource) {
+        if let Some(row) = self.cluster_row(slot) {
+            row.add(
+                match resource {
+                    Resource::Connections => Field::OverflowConnections,
+                    Resource::Pending => Field::OverflowPending,
+                    Resource::Requests => Field::OverflowRequests,
+                    Resource::Retries => Field::OverflowRetries,
+                },
+                1,
+            );
+        }
     }
 
     /// Open connections of a listener in all workers.

@@ -99,7 +99,14 @@ async fn choose(shared: &Rc<Shared>, ask: &Ask<'_>) -> Result<Chosen, ProxyError
         checks::ensure(shared, &target);
     }
     if let Some(dns) = &cluster.dns {
-        let name = Name { host: dns.host.to_string(), port: dns.port, ipv4: dns.ipv4, ipv6: dns.ipv6 };
+        let name = Name {
+            host: dns.host.to_string(),
+            port: dns.port,
+            ipv4: dns.ipv4,
+            ipv6: dns.ipv6,
+            logical: dns.logical,
+            respect_ttl: dns.respect_ttl,
+        };
         let resolving = Box::pin(shared.resolver.resolve(&name, shared.host.now_ns()));
         let addresses = resolving.await.map_err(ProxyError::Resolve)?;
         target.resolved(&addresses, shared.host.now_ns());
@@ -182,7 +189,7 @@ async fn connection_permit(shared: &Rc<Shared>, limited: &Limited) -> Result<Per
     let timer = Timer::new(&shared.host);
     loop {
         timer.sleep_until(shared.host.now_ns() + PENDING_NS).await;
-        if let Some(permit) = limited.take(shared, Resource::Connections) {
+        if let Some(permit) = limited.retake(shared, Resource::Connections) {
             return Ok(permit);
         }
     }

@@ -59,8 +59,13 @@ fn bodies_with_and_without_a_length() {
                 let ask = Ask::new("POST").with(body);
                 let answer = gate.run(move |address| ask.send(client, address));
                 let what = format!("{client:?} {upstream:?} {length} {open}");
-                assert!(answer.body == pattern(length), "{what}");
-                let seen = &service.seen()[0];
+                let got = (answer.status(), answer.body.len());
+                assert!(answer.body == pattern(length), "{what}: {got:?}");
+                let all = service.seen();
+                let heads: Vec<_> = all.iter().map(|seen| (seen.connection, &seen.head)).collect();
+                let lengths: Vec<usize> = all.iter().map(|seen| seen.body.len()).collect();
+                assert_eq!(lengths, [length], "{what}: {heads:?}");
+                let seen = &all[0];
                 assert!(seen.body == pattern(length), "{what}");
                 let announced = (!open).then(|| length.to_string());
                 assert_eq!(seen.header("content-length"), announced, "{what}");

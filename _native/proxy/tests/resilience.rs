@@ -137,6 +137,24 @@ fn an_attempt_has_its_own_time() {
 }
 
 #[test]
+fn an_attempt_that_runs_out_of_its_time_counts_as_a_timeout() {
+    let (release, held) = mpsc::channel::<()>();
+    let held = Mutex::new(held);
+    let slow = Upstream::http(move |_| {
+        held.lock().unwrap().recv().unwrap_err();
+        ok("late")
+    });
+    let retry = json!({
+        "timeout_ms": 20_000, "retry": {"retry_on": ["connect-failure"], "num_retries": 1, "per_try_timeout_ms": 50},
+    });
+    let gate = gate(&[slow.address], retry, json!({}));
+    assert_eq!(statuses(&gate, GET, 1), [504]);
+    assert_eq!((gate.cluster(1, Field::Timeouts), gate.cluster(1, Field::Retries)), (1, 0));
+    drop(release);
+    gate.assert_settled();
+}
+
+#[test]
 fn requests_beyond_the_breaker_are_turned_away() {
     let (release, held) = mpsc::channel::<()>();
     let held = Mutex::new(held);
@@ -149,6 +167,9 @@ fn requests_beyond_the_breaker_are_turned_away() {
     gate.until("the first request", || upstream.seen().len() == 1);
     let refused = gate.run(|address| exchange(address, GET));
     assert_eq!((refused.status(), refused.text().as_str()), (503, "too many requests to the upstream\n"));
+    let declined =
+        [Field::OverflowRequests, Field::OverflowConnections, Field::OverflowPending, Field::OverflowRetries];
+    assert_eq!(declined.map(|resource| gate.cluster(1, resource)), [1, 0, 0, 0]);
     release.send(()).unwrap();
     assert_eq!(gate.join(&first), 200);
     release.send(()).unwrap();

@@ -10,6 +10,7 @@ use sluice_http1::RejectReason;
 use sluice_policy::latency::BOUNDS_US;
 use sluice_policy::stats::{Field, Global, Layout, Pressure};
 use sluice_policy::totals::RowTotals;
+use sluice_policy::upstream::{Priority, Resource};
 use sluice_proxy::SharedWords;
 
 use crate::errors::NativeError;
@@ -33,7 +34,7 @@ pub(crate) struct SharedMemory {
     pub(crate) layout: Layout,
 }
 
-const GLOBALS: [(&str, Global); 20] = [
+const GLOBALS: [(&str, Global); 24] = [
     ("requests", Global::Requests),
     ("accepted", Global::Accepted),
     ("active", Global::Active),
@@ -54,9 +55,13 @@ const GLOBALS: [(&str, Global); 20] = [
     ("refused_by_address", Global::RefusedByAddress),
     ("accept_failures", Global::AcceptFailures),
     ("shed", Global::Shed),
+    ("address_denied", Global::AddressDenied),
+    ("fault_delays", Global::FaultDelays),
+    ("fault_aborts", Global::FaultAborts),
+    ("tasks", Global::Tasks),
 ];
 
-const FIELDS: [(&str, Field); 8] = [
+const FIELDS: [(&str, Field); 12] = [
     ("bytes_in", Field::BytesIn),
     ("bytes_out", Field::BytesOut),
     ("connections", Field::Connections),
@@ -65,6 +70,10 @@ const FIELDS: [(&str, Field); 8] = [
     ("timeouts", Field::Timeouts),
     ("retries", Field::Retries),
     ("in_flight", Field::InFlight),
+    ("overflow_connections", Field::OverflowConnections),
+    ("overflow_pending", Field::OverflowPending),
+    ("overflow_requests", Field::OverflowRequests),
+    ("overflow_retries", Field::OverflowRetries),
 ];
 
 fn rows<'py>(py: Python<'py>, totals: &[RowTotals]) -> PyResult<Bound<'py, PyDict>> {
@@ -80,6 +89,17 @@ fn rows<'py>(py: Python<'py>, totals: &[RowTotals]) -> PyResult<Bound<'py, PyDic
         rows.set_item(totals.slot, row)?;
     }
     Ok(rows)
+}
+
+impl SharedMemory {
+    /// What all workers hold of a cluster's circuit breakers: connections, pending, requests and retries of the default
+    /// priority, then of the high one.
+    fn breakers_in_use(&self, slot: usize) -> Vec<u64> {
+        let Some(breakers) = self.layout.breakers(self.words.words()) else { return Vec::new() };
+        let resources = [Resource::Connections, Resource::Pending, Resource::Requests, Resource::Retries];
+        let of = |priority| resources.map(|resource| breakers.in_use(slot, priority, resource));
+        [of(Priority::Default), of(Priority::High)].concat()
+    }
 }
 
 #[pymethods]
@@ -118,7 +138,13 @@ impl SharedMemory {
         dict.set_item("config_versions", totals.config_versions.clone())?;
         dict.set_item("in_flight_by_worker", totals.in_flight.clone())?;
         dict.set_item("listeners", rows(py, &totals.listeners)?)?;
-        dict.set_item("clusters", rows(py, &totals.clusters)?)?;
+        let clusters = rows(py, &totals.clusters)?;
+        for totals in &totals.clusters {
+            if let Some(row) = clusters.get_item(totals.slot)? {
+                row.set_item("breakers_in_use", self.breakers_in_use(totals.slot))?;
+            }
+        }
+        dict.set_item("clusters", clusters)?;
         dict.set_item("latency_bounds_us", BOUNDS_US.to_vec())?;
         Ok(dict)
     }

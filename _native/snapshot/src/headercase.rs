@@ -19,21 +19,41 @@ pub enum HeaderCase {
 }
 
 impl HeaderCase {
-    /// Appends a name as it is to be written.
-    pub fn write(&self, name: &[u8], out: &mut Vec<u8>) {
+    /// Writes the names of an HTTP/1.1 head, which stays as long as it is. What follows its empty line is not touched.
+    pub fn apply(&self, head: &mut [u8]) {
+        if *self == Self::Keep {
+            return;
+        }
+        let mut rest = head;
+        let mut first = true;
+        while let Some(end) = rest.iter().position(|&byte| byte == b'\n') {
+            let (line, behind) = rest.split_at_mut(end + 1);
+            match line.iter().position(|&byte| byte == b':') {
+                _ if first => first = false,
+                Some(colon) => self.rename(&mut line[..colon]),
+                None => return,
+            }
+            rest = behind;
+        }
+    }
+
+    /// Writes one name.
+    fn rename(&self, name: &mut [u8]) {
         match self {
-            Self::Keep => out.extend_from_slice(name),
+            Self::Keep => {}
             Self::Proper => {
                 let mut start = true;
-                for &byte in name {
-                    out.push(if start { byte.to_ascii_uppercase() } else { byte.to_ascii_lowercase() });
+                for byte in name {
+                    *byte = if start { byte.to_ascii_uppercase() } else { byte.to_ascii_lowercase() };
                     start = !byte.is_ascii_alphanumeric();
                 }
             }
             Self::Listed(names) => {
                 let order = |(lower, _): &Spelling| lower.iter().copied().cmp(name.iter().map(u8::to_ascii_lowercase));
                 let found = names.binary_search_by(order).ok().and_then(|at| names.get(at));
-                out.extend_from_slice(found.map_or(name, |(_, written)| written));
+                if let Some((_, written)) = found {
+                    name.copy_from_slice(written);
+                }
             }
         }
     }

@@ -12,6 +12,7 @@ use crate::ids::{ClusterId, Ids};
 use crate::model::{self, Origin, PathMatchKind};
 use crate::options::Options;
 use crate::policy::{self, RouteLimit};
+use crate::shaping::{BandwidthLimit, Fault};
 
 /// The path comparison of a route, for rewrites and for explaining.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,6 +53,10 @@ pub struct Route {
     pub error_overrides: Option<Box<ErrorOverrides>>,
     /// Error answers stay as they are.
     pub bypass_error_overrides: bool,
+    /// Failures that are injected.
+    pub fault: Option<Box<Fault>>,
+    /// Rate of the bodies of answers.
+    pub bandwidth: Option<Box<BandwidthLimit>>,
     /// Why the route must answer 500 instead of doing half of what it was told; `None` for a sound route. For logs,
     /// not for clients.
     pub broken: Option<Box<str>>,
@@ -129,6 +134,8 @@ impl Route {
         let own = &route.error_overrides;
         let at = format!("{}.error_overrides", parts.at);
         let error_overrides = (!own.is_empty()).then(|| ErrorOverrides::compile(own, &at, parts.findings));
+        let fault = route.fault.and_then(|fault| parts.keep_part("fault", Fault::compile(&fault)));
+        let bandwidth = route.bandwidth.and_then(|limit| parts.keep_part("bandwidth", BandwidthLimit::compile(&limit)));
         let mut limits = Vec::new();
         for (n, limit) in route.limits.into_iter().enumerate() {
             limits.extend(parts.keep(&format!("limits[{n}]"), RouteLimit::compile(limit)));
@@ -147,6 +154,8 @@ impl Route {
             insecure_exempt: route.insecure_exempt,
             error_overrides: error_overrides.map(Box::new),
             bypass_error_overrides: route.bypass_error_overrides,
+            fault: fault.map(Box::new),
+            bandwidth: bandwidth.map(Box::new),
             broken: parts.broken.map(String::into_boxed_str),
         }
     }

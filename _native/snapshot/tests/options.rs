@@ -110,10 +110,29 @@ fn error_bodies_that_cannot_be_used() {
     assert!(compiled.virtual_host("h").unwrap().routes[0].broken.is_none());
 }
 
+#[test]
+fn shaping_that_cannot_be_done_breaks_its_route() {
+    for (field, value, path) in [
+        ("bandwidth", json!({"bytes_per_second": 0}), "bandwidth.bytes_per_second"),
+        ("fault", json!({"abort_status": 101}), "fault.abort_status"),
+        ("fault", json!({"delay_ms": 1, "delay_percent": 101.0}), "fault.delay_percent"),
+        ("fault", json!({"abort_status": 503, "abort_percent": -1.0}), "fault.abort_percent"),
+    ] {
+        let mut shaped = route("shaped", "/");
+        shaped[field] = value;
+        let compiled = full(&[("listener", listener("http", &["h"])), ("virtual_host", host("h", &["*"], &[shaped]))]);
+        assert!(paths(&compiled).contains(&format!("routes[0].{path}")), "{path}: {:?}", paths(&compiled));
+        assert!(compiled.virtual_host("h").unwrap().routes[0].broken.is_some(), "{path}");
+    }
+}
+
 fn written(case: &HeaderCase, name: &str) -> String {
-    let mut out = Vec::new();
-    case.write(name.as_bytes(), &mut out);
-    String::from_utf8(out).unwrap()
+    let mut head = format!("GET /x-foo: HTTP/1.1\r\n{name}: x-foo: Y\r\n\r\nx-foo: body").into_bytes();
+    case.apply(&mut head);
+    let head = String::from_utf8(head).unwrap();
+    let out = head.strip_prefix("GET /x-foo: HTTP/1.1\r\n").unwrap();
+    let out = out.strip_suffix(": x-foo: Y\r\n\r\nx-foo: body").unwrap();
+    out.to_owned()
 }
 
 #[test]

@@ -69,5 +69,5 @@ def mapping_context(
         resolvers,
         selectors,
         index_limits(resources.of(RateLimit)),
-        protection(resources, module),
+        protection(resources),
     )

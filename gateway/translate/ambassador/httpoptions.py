@@ -7,6 +7,7 @@ Source of the rules: Emissary's ``irgzip.py``, ``irerrorresponse.py`` (until 3.x
 from __future__ import annotations
 
 import re
+from ipaddress import ip_network
 from typing import TYPE_CHECKING
 
 import orjson
@@ -14,11 +15,11 @@ import orjson
 from gateway import ir
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from gateway.diagnostics import Collector, Origin
     from gateway.resources import ModuleConfig
-    from gateway.resources.module import Gzip
+    from gateway.resources.module import AddressRule, Gzip
     from gateway.resources.policy import ErrorResponseOverride
 
 _LEVELS = {
@@ -126,13 +127,49 @@ def header_case(config: ModuleConfig, origin: Origin, found: Collector) -> dict[
     return {"header_case_overrides": tuple(names.values())}
 
 
-def ip_rules(config: ModuleConfig) -> ir.IpRules | None:
-    """``ip_allow`` or ``ip_deny``; the reader has checked the ranges. An empty list is no rule, as in Emissary."""
-    for action, rules in (("allow", config.ip_allow), ("deny", config.ip_deny)):
-        if rules:
-            entries = tuple(
-                ir.IpRule("peer" if rule.peer is not None else "remote", rule.peer or rule.remote or "")
-                for rule in rules
-            )
-            return ir.IpRules("allow" if action == "allow" else "deny", entries)
+NOBODY = ir.IpRules("allow", ())
+"""No address is served."""
+
+
+def ip_rules(config: ModuleConfig, origin: Origin, found: Collector) -> ir.IpRules | None:
+    """``ip_allow`` or ``ip_deny``. An empty list is no rule, as in Emissary.
+
+    An entry that cannot be read is reported and fails closed: of ``ip_allow`` it is left out, with one in ``ip_deny``
+    nobody is served, because it may have meant anybody.
+    """
+    if config.ip_allow is not None and config.ip_deny is not None:
+        found.error(
+            "ip-rules",
+            "which addresses are served cannot be told: all requests are answered 403",
+            origin,
+            "spec.config.ip_deny",
+            hint="set one of ip_allow and ip_deny, in a Module without errors",
+        )
+        return NOBODY
+    if config.ip_allow:
+        return ir.IpRules("allow", tuple(_ip_entries(config.ip_allow, origin, found, "spec.config.ip_allow")))
+    if config.ip_deny:
+        entries = tuple(_ip_entries(config.ip_deny, origin, found, "spec.config.ip_deny"))
+        return ir.IpRules("deny", entries) if len(entries) == len(config.ip_deny) else NOBODY
     return None
+
+
+def _ip_entries(rules: Iterable[AddressRule], origin: Origin, found: Collector, field: str) -> Iterator[ir.IpRule]:
+    """The entries that can be read."""
+    lost = "it admits nobody" if field.endswith("ip_allow") else "all requests are answered 403"
+    for index, rule in enumerate(rules):
+        place = f"{field}[{index}]"
+        if rule.peer is not None and rule.remote is None:
+            source, text = "peer", rule.peer
+        elif rule.remote is not None and rule.peer is None:
+            source, text = "remote", rule.remote
+        else:
+            found.error("ip-rules", f"expected exactly one of peer and remote; {lost}", origin, place)
+            continue
+        try:
+            ip_network(text, strict=False)
+        except ValueError:
+            message = f"expected an address or a range such as 10.0.0.0/8, got {text[:80]!r}; {lost}"
+            found.error("ip-rules", message, origin, f"{place}.{source}")
+            continue
+        yield ir.IpRule("peer" if source == "peer" else "remote", text)

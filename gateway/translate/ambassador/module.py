@@ -66,7 +66,7 @@ def options(module: Module | None, settings: TranslateSettings, found: Collector
         "error_overrides": error_overrides(
             config.error_response_overrides, origin, found, "spec.config.error_response_overrides"
         ),
-        "ip_rules": ip_rules(config),
+        "ip_rules": ip_rules(config, origin, found),
         "grpc_web": config.enable_grpc_web,
         "grpc_http11_bridge": config.enable_grpc_http11_bridge,
         **header_case(config, origin, found),

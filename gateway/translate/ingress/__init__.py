@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from gateway.diagnostics import Collector, Diagnostic
-from gateway.resources import Generic, Module, Secret
+from gateway.resources import Generic, Secret
 from gateway.translate.barrier import guarded
 from gateway.translate.ingress.rules import DomainRoutes, IngressParts, translate_ingress
 from gateway.translate.origins import ir_origin
@@ -41,14 +41,13 @@ class IngressMemo:
 def translate_ingresses(
     resources: ResourceSet,
     ingresses: Sequence[Ingress],
-    module: Module | None,
     store: CertificateStore,
     clusters: ClusterTable,
     memo: IngressMemo,
     found: Collector,
 ) -> list[Contribution]:
     """Contributions of all plain Ingresses, the oldest first."""
-    parts = _translate(resources, ingresses, module, store, memo, found)
+    parts = _translate(resources, ingresses, store, memo, found)
     taken: dict[tuple[object, ...], ir.Origin] = {}
     current: dict[tuple[str, str, str], tuple[tuple[object, ...], Contribution]] = {}
     for ingress, part in parts:
@@ -81,15 +80,14 @@ def age(ingress: Ingress) -> tuple[bool, str, str, str]:
 def _translate(
     resources: ResourceSet,
     ingresses: Sequence[Ingress],
-    module: Module | None,
     store: CertificateStore,
     memo: IngressMemo,
     found: Collector,
 ) -> list[tuple[Ingress, IngressParts]]:
-    inputs = (resources.of(Secret), resources.of(Generic), module)
+    inputs = (resources.of(Secret), resources.of(Generic))
     same = bool(memo.inputs) and all(a is b for a, b in zip(inputs, memo.inputs, strict=True))
     known = memo.parts if same else {}
-    guard = protection(resources, module)
+    guard = protection(resources)
     current: dict[tuple[str, str], tuple[Ingress, IngressParts, tuple[Diagnostic, ...]]] = {}
     for ingress in sorted(ingresses, key=age):
         key = (ingress.namespace, ingress.name)

@@ -28,6 +28,7 @@ FACTS = Facts(
     memory_used=None,
     memory_pressure=0,
     listeners={},
+    breakers={},
     clusters={},
 )
 

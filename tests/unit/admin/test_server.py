@@ -35,7 +35,8 @@ FACTS = Facts(
     memory_used=None,
     memory_pressure=0,
     listeners={1: "web"},
-    clusters={1: "quote"},
+    clusters={1: "quote", 2: "idle"},
+    breakers={"quote": (20, 20, 10, None, None, None, None, None)},
 )
 
 
@@ -50,6 +51,11 @@ def row() -> Row:
         "timeouts": 0,
         "retries": 0,
         "in_flight": 0,
+        "overflow_connections": 0,
+        "overflow_pending": 0,
+        "overflow_requests": 4,
+        "overflow_retries": 0,
+        "breakers_in_use": [0, 0, 10, 0, 0, 0, 0, 0],
         "latency_sum_us": 1_500_000,
         "latency": [4, 1, 1],
     }
@@ -76,6 +82,10 @@ COUNTERS: Counters = {
     "refused_by_address": 0,
     "accept_failures": 0,
     "shed": 0,
+    "address_denied": 0,
+    "fault_delays": 0,
+    "fault_aborts": 0,
+    "tasks": 0,
     "config_versions": [7, 7],
     "in_flight_by_worker": [0, 0],
     "rejects": {"bad_host": 3},
@@ -158,6 +168,9 @@ async def test_metrics_have_names_and_no_unknown_rows() -> None:
         'sluice_request_duration_seconds_sum{listener="web"} 1.5',
         'sluice_upstream_requests_total{cluster="quote",code_class="4xx"} 1.0',
         'sluice_upstream_connections_active{cluster="quote"} 1.0',
+        'sluice_upstream_circuit_breaker_overflows_total{cluster="quote",resource="requests"} 4.0',
+        'sluice_upstream_circuit_breaker_open{cluster="quote",priority="default",resource="requests"} 1.0',
+        'sluice_upstream_circuit_breaker_open{cluster="quote",priority="default",resource="pending"} 0.0',
         'sluice_rejects_total{reason="bad_host"} 3.0',
         "sluice_rate_limited_total 2.0",
         "sluice_config_version 7.0",
@@ -168,6 +181,7 @@ async def test_metrics_have_names_and_no_unknown_rows() -> None:
     } <= lines
     assert "process_resident_memory_bytes" in page
     assert page.count("sluice_upstream_timeouts_total{") == 1, "row 9 has no name any more"
+    assert page.count("sluice_upstream_circuit_breaker_open{") == 3, "what has no limit is never open"
 
 
 async def test_metrics_work_before_the_first_configuration() -> None:

@@ -289,15 +289,13 @@ def test_another_module_has_no_effect() -> None:
     assert isinstance(result.resources[0], Generic)
 
 
-@pytest.mark.parametrize("field", ["ip_allow", "ip_deny"])
-def test_address_rules_are_checked(field: str) -> None:
-    text = manifest("Module", f"{{config: {{{field}: [{{remote: 10.0.0.0/99}}, {{}}]}}}}").replace(
-        "name: m,", "name: ambassador,"
+@pytest.mark.parametrize(("config", "closed"), [("{ip_deny: 1}", True), ("{proper_case: 1}", False)])
+def test_a_module_that_cannot_be_read_does_not_open_what_it_closes(config: str, closed: bool) -> None:
+    result = read(manifest("Module", f"{{config: {config}}}").replace("name: m,", "name: ambassador,"))
+    assert (result.resources, [key.name for key in result.refused]) == ((), ["ambassador"])
+    assert [(item.key.name, item.spec.config.ip_allow) for item in result.stand_ins if isinstance(item, Module)] == (
+        [("ambassador", ())] if closed else []
     )
-    assert [found.field for found in read(text).diagnostics] == [
-        f"spec.config.{field}[0].remote",
-        f"spec.config.{field}[1]",
-    ]
 
 
 @pytest.mark.parametrize("kind", ["AuthService", "LogService", "Filter", "FilterPolicy", "TracingService"])

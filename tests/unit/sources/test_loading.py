@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gateway.resources import Mapping, diff
+from gateway.resources import Mapping, Module, diff
 from gateway.sources import DirectorySource, SourceState
 
 if TYPE_CHECKING:
@@ -350,3 +350,28 @@ def test_environment_variables_stay_text(tmp_path: Path, monkeypatch: pytest.Mon
 def test_a_missing_path_is_an_error(tmp_path: Path) -> None:
     (found,) = DirectorySource([tmp_path / "nowhere"]).load().diagnostics
     assert (found.code, found.origin.path) == ("path-missing", str(tmp_path / "nowhere"))
+
+
+def test_address_rules_close_until_they_can_be_read(tmp_path: Path) -> None:
+    """A Module that restricts addresses and never was good stands for "nobody"; one that was good stays."""
+
+    def module(rule: str) -> str:
+        spec = f"{{config: {{ip_deny: {rule}}}}}"
+        return f"apiVersion: getambassador.io/v3alpha1\nkind: Module\nmetadata: {{name: ambassador}}\nspec: {spec}\n"
+
+    def rules(state: SourceState) -> list[object]:
+        return [(item.spec.config.ip_allow, len(item.spec.config.ip_deny or ())) for item in state.resources.of(Module)]
+
+    file = tmp_path / "module.yaml"
+    file.write_text(module("nonsense"))
+    source = DirectorySource([tmp_path])
+    first = source.load()
+    assert (rules(first), codes(first)) == ([((), 0)], ["field-type"])
+    file.write_text(module("other nonsense"))
+    assert rules(source.load()) == [((), 0)]
+    file.write_text(module("[{peer: 192.0.2.1}]"))
+    good = source.load()
+    assert (rules(good), codes(good)) == ([(None, 1)], [])
+    file.write_text(module("nonsense"))
+    last = source.load()
+    assert (rules(last), codes(last)) == ([(None, 1)], ["field-type", "last-good-kept"])

@@ -135,6 +135,7 @@ fn gauges_of_a_dead_worker_are_reset() {
     for worker in 0..2 {
         let region = layout.region(&memory, worker).unwrap();
         region.add(Global::Active, 3);
+        region.add(Global::Tasks, 7);
         region.add(Global::Accepted, 3);
         region.cluster(5).add(Field::ConnectionsActive, 4);
         region.cluster(5).add(Field::Connections, 4);
@@ -143,6 +144,7 @@ fn gauges_of_a_dead_worker_are_reset() {
     layout.reset_gauges(&memory, 0).unwrap();
     let totals = layout.sum(&memory).unwrap();
     assert_eq!((totals.get(Global::Active), totals.get(Global::Accepted)), (3, 6));
+    assert_eq!(totals.get(Global::Tasks), 7);
     assert_eq!((totals.clusters[0].get(Field::ConnectionsActive), totals.clusters[0].get(Field::Connections)), (4, 8));
     assert_eq!(totals.listeners[0].get(Field::InFlight), 2);
     let region = layout.region(&memory, 0).unwrap();

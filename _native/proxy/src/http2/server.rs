@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
@@ -40,6 +40,7 @@ const LOCAL_ERRORS: usize = 100;
 struct Arrival {
     shared: Rc<Shared>,
     peer: SocketAddr,
+    direct: IpAddr,
     listener: Rc<str>,
     slot: usize,
     termination: Option<usize>,
@@ -53,11 +54,12 @@ struct Arrival {
 /// Serves a connection whose first bytes were the preface of HTTP/2, or whose handshake chose it. `early` was read
 /// already; `open` counts the connection.
 pub(crate) async fn take_over(downstream: Downstream, early: Vec<u8>, open: Open) {
-    let Downstream { shared, client, peer, listener, slot, termination, .. } = downstream;
+    let Downstream { shared, client, peer, direct, listener, slot, termination, .. } = downstream;
     let Client::Http1(stream) = client else { return };
     let arrival = Arrival {
         shared,
         peer,
+        direct,
         listener,
         slot,
         termination,
@@ -202,6 +204,7 @@ async fn exchange(arrival: Rc<Arrival>, message: Message<RecvStream>, respond: S
         shared: Rc::clone(shared),
         client: Client::Http2(Box::new(StreamClient::new(arrival.secure, connects, respond, body))),
         peer: arrival.peer,
+        direct: arrival.direct,
         listener: Rc::clone(&arrival.listener),
         slot: arrival.slot,
         termination: arrival.termination,

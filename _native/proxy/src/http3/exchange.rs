@@ -26,6 +26,7 @@ pub(super) async fn serve(arrival: Rc<Arrival>, send: SendStream, receive: RecvS
         shared: Rc::clone(shared),
         client: Client::Http3(Box::new(StreamClient::new(send, arrival.section_limit.get()))),
         peer: arrival.peer,
+        direct: arrival.peer.ip(),
         listener: Rc::clone(&arrival.listener),
         slot: arrival.slot,
         termination: arrival.termination,

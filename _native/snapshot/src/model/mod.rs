@@ -28,7 +28,9 @@ pub use matching::{NamedMatch, PathMatch, PathMatchKind, RouteMatch, StringMatch
 pub use options::{
     AccessLog, AddressSource, Compression, EscapedSlashes, IpAction, IpRule, IpRules, Options, Underscores,
 };
-pub use route::{BodyFormat, Cors, ErrorOverride, LimitKey, LimitSource, Origin, Route, RouteLimit, Shadow};
+pub use route::{
+    BandwidthLimit, BodyFormat, Cors, ErrorOverride, Fault, LimitKey, LimitSource, Origin, Route, RouteLimit, Shadow,
+};
 
 pub(crate) fn yes() -> bool {
     true

@@ -142,6 +142,35 @@ pub struct ErrorOverride {
     pub content_type: String,
 }
 
+/// Failures that are injected.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Fault {
+    /// Time that a request waits.
+    #[serde(default)]
+    pub delay_ms: u64,
+    /// Share of the requests that wait.
+    #[serde(default = "hundred")]
+    pub delay_percent: f64,
+    /// Status of an answer without an upstream.
+    #[serde(default)]
+    pub abort_status: Option<u16>,
+    /// Share of the requests that get it.
+    #[serde(default = "hundred")]
+    pub abort_percent: f64,
+}
+
+/// The rate of the bodies of answers.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BandwidthLimit {
+    /// The rate.
+    pub bytes_per_second: u64,
+    /// Bytes before it begins.
+    #[serde(default)]
+    pub after_bytes: u64,
+}
+
 /// One entry of a virtual host.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -182,4 +211,10 @@ pub struct Route {
     /// Error answers stay as they are.
     #[serde(default)]
     pub bypass_error_overrides: bool,
+    /// Failures that are injected.
+    #[serde(default)]
+    pub fault: Option<Fault>,
+    /// Rate of the bodies of answers.
+    #[serde(default)]
+    pub bandwidth: Option<BandwidthLimit>,
 }

@@ -1,0 +1,1 @@
+"""Faults between the gateway and its upstreams."""

@@ -1,0 +1,1 @@
+"""Published conformance suites, and what takes their place where they do not run any more."""

@@ -1,0 +1,1 @@
+"""Load for minutes, in front of which nothing may grow."""
