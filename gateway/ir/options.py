@@ -61,7 +61,7 @@ class Options:
     """Gateway-wide HTTP behaviour (Emissary: the ``ambassador`` Module).
 
     ``max_request_bytes``: a request body is read as a whole before it goes upstream, and a larger one is answered 413
-    (``buffer``). ``buffer_limit_bytes``: bytes kept per connection and direction, ``None`` for the gateway's own limit.
+    (``buffer``). ``buffer_limit_bytes``: bytes of an answer that has to be read as a whole, ``None`` for one mebibyte.
     ``proper_case`` writes header names in HTTP/1.1 as ``Proper-Case``, ``header_case_overrides`` writes the listed
     names as listed; at most one of the two is set. ``grpc_web`` translates grpc-web to gRPC, ``grpc_http11_bridge``
     gRPC over HTTP/1.1 to gRPC. ``http2_max_concurrent_streams`` is for connections of clients.

@@ -11,12 +11,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping as Map
 
 WITHOUT_EFFECT: Final[Map[str, tuple[str, ...]]] = {
-    # In the IR, for the data plane to act on.
-    "compression": ("Module.gzip",),
-    "request buffering": ("Module.buffer",),
-    "buffer sizes": ("Module.buffer_limit_bytes",),
-    "grpc-web": ("Module.enable_grpc_web",),
-    "gRPC over HTTP/1.1": ("Module.enable_grpc_http11_bridge",),
     # Not in the IR.
     "external authorisation": ("Mapping.auth_context_extensions",),
     "raw Envoy configuration": ("Mapping.envoy_override", "Mapping.modules", "Module.runtime_flags"),

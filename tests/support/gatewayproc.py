@@ -6,7 +6,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from tests.support.manifests import Object, write
-from tests.support.ports import LOOPBACK, free_ports
+from tests.support.ports import LOOPBACK, free_ports, listens
 from tests.support.processes import ChildProcess
 from tests.support.rawclient import ask, request
 from tests.support.wire import WireError
@@ -49,7 +49,8 @@ class GatewayProcess(ChildProcess):
         command += ["--admin-address", f"{LOOPBACK}:{ports.admin}", *arguments]
         super().__init__(command, folder / "gateway.log")
         try:
-            self.wait_for(lambda: self.admin(READY) == 200, "ready")
+            # Another program may have taken the port since it was chosen, even another gateway.
+            self.wait_for(lambda: listens(self.pid, ports.admin) and self.admin(READY) == 200, "ready")
         except BaseException:
             self.process.kill()
             self.process.wait()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
+from pathlib import Path
 
 LOOPBACK = "127.0.0.1"
 
@@ -15,6 +17,19 @@ def free_ports(count: int) -> list[int]:
     finally:
         for sock in held:
             sock.close()
+
+
+def listens(pid: int, port: int) -> bool:
+    """Whether the process ``pid`` has a listening TCP socket on the IPv4 port: that something answers there does not say
+    who does."""
+    own = set()
+    for link in Path(f"/proc/{pid}/fd").iterdir():
+        # Descriptors may be closed while they are listed.
+        with contextlib.suppress(OSError):
+            own.add(str(link.readlink()))
+    lines = Path(f"/proc/{pid}/net/tcp").read_text("ascii").splitlines()[1:]
+    rows = [line.split() for line in lines]
+    return any(row[1].endswith(f":{port:04X}") and row[3] == "0A" and f"socket:[{row[9]}]" in own for row in rows)
 
 
 def free_port() -> int:

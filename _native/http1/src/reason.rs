@@ -112,6 +112,8 @@ reasons! {
     PseudoField = "pseudo_field", 400;
     /// A field of a connection in a message that is made of frames (RFC 9114 4.2).
     ConnectionField = "connection_field", 400;
+    /// The body of a request is larger than what is read before it is forwarded.
+    BodyTooLarge = "body_too_large", 413;
 }
 
 impl fmt::Display for RejectReason {
@@ -168,7 +170,7 @@ mod tests {
     #[test]
     fn statuses_are_errors() {
         for reason in RejectReason::ALL {
-            assert!(matches!(reason.status(), 400 | 405 | 414 | 431 | 501 | 502 | 505), "{reason}");
+            assert!(matches!(reason.status(), 400 | 405 | 413 | 414 | 431 | 501 | 502 | 505), "{reason}");
         }
     }
 }

@@ -181,6 +181,7 @@ impl<'a, 'c> Answer<'a, 'c> {
                 keep_length: false,
                 body: BodyForm::None,
                 connection: ConnectionForm::Upgrade,
+                change: None,
             }
             .write(&connection.shared, &mut out);
         }

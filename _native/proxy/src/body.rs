@@ -6,7 +6,7 @@ use std::future::poll_fn;
 use bytes::Bytes;
 use sluice_http1::is_forbidden_trailer;
 
-use crate::buffers::BufferPool;
+use crate::buffers::{BufferPool, LARGE};
 use crate::heads;
 use crate::http2::body::{Http2Body, Sender};
 use crate::http3::body::Http3Body;
@@ -14,11 +14,15 @@ use crate::http3::send::Sender as Http3Sender;
 use crate::relay::{Progress, RelayError, Sink, Source, TrailerFilter, append};
 use crate::stream::Stream;
 
+/// Names and values.
+pub(crate) type Trailers = Vec<(Vec<u8>, Vec<u8>)>;
+
 /// A body that arrives.
 pub(crate) enum Incoming<'b> {
     Http1(Http1Body<'b>),
     Http2(Http2Body),
     Http3(Http3Body),
+    Held(HeldBody<'b>),
 }
 
 /// The rest of a body on an HTTP/1 connection.
@@ -27,10 +31,33 @@ pub(crate) struct Http1Body<'b> {
     pub(crate) stream: &'b Stream,
     pub(crate) source: &'b mut Source,
     ended: bool,
+    /// Data that was read with the head.
+    early: Bytes,
     /// Bytes that the next piece has at most.
     most: usize,
     /// Bytes read beyond the end.
     pub(crate) tail: Vec<u8>,
+}
+
+/// A body that is there as a whole.
+pub(crate) struct HeldBody<'b> {
+    rest: Bytes,
+    trailers: &'b Trailers,
+}
+
+impl<'b> HeldBody<'b> {
+    pub(crate) fn new(data: Bytes, trailers: &'b Trailers) -> Self {
+        Self { rest: data, trailers }
+    }
+
+    /// One piece, so that what becomes of it is seen in between.
+    fn data(&mut self) -> Option<(Bytes, bool)> {
+        if self.rest.is_empty() {
+            return None;
+        }
+        let piece = self.rest.split_to(LARGE.min(self.rest.len()));
+        Some((piece, self.rest.is_empty() && self.trailers.is_empty()))
+    }
 }
 
 /// A body that leaves.
@@ -43,7 +70,13 @@ pub(crate) enum Outgoing<'b> {
 impl<'b> Http1Body<'b> {
     pub(crate) fn new(pool: &'b BufferPool, stream: &'b Stream, source: &'b mut Source) -> Self {
         let ended = source.is_finished();
-        Self { pool, stream, source, ended, most: usize::MAX, tail: Vec::new() }
+        Self { pool, stream, source, ended, early: Bytes::new(), most: usize::MAX, tail: Vec::new() }
+    }
+
+    /// `early` was read with the head and comes first.
+    pub(crate) fn with_early(mut self, early: Bytes) -> Self {
+        self.early = early;
+        self
     }
 
     /// The pieces to come have at most so many bytes.
@@ -58,6 +91,10 @@ impl<'b> Http1Body<'b> {
 
     /// Reads one piece, and whether nothing follows it, not even trailers. `None` is the end.
     async fn data(&mut self) -> Result<Option<(Bytes, bool)>, RelayError> {
+        if !self.early.is_empty() {
+            let last = self.ended && self.source.trailers().next().is_none();
+            return Ok(Some((std::mem::take(&mut self.early), last)));
+        }
         while !self.ended {
             let mut buffer = self.pool.large();
             let limit = match self.source {
@@ -89,17 +126,19 @@ impl<'b> Http1Body<'b> {
 }
 
 impl Incoming<'_> {
-    /// The next piece, and whether nothing follows it, not even trailers. `None` is the end.
+    /// The next piece, and whether nothing follows it, not even trailers, as far as that is known. `None`: only trailers
+    /// may follow.
     pub(crate) async fn data(&mut self) -> Result<Option<(Bytes, bool)>, RelayError> {
         match self {
             Self::Http1(body) => body.data().await,
             Self::Http2(body) => body.data().await.map_err(|error| RelayError::Read(Some(error))),
             Self::Http3(body) => body.data().await,
+            Self::Held(body) => Ok(body.data()),
         }
     }
 
     /// Trailers that may be forwarded (RFC 9110 section 6.5.1).
-    pub(crate) async fn trailers(&mut self, passes: TrailerFilter<'_>) -> Result<Vec<(Vec<u8>, Vec<u8>)>, RelayError> {
+    pub(crate) async fn trailers(&mut self, passes: TrailerFilter<'_>) -> Result<Trailers, RelayError> {
         let may = |name: &[u8]| !is_forbidden_trailer(name) && passes(name);
         match self {
             Self::Http1(body) => Ok(body
@@ -114,6 +153,15 @@ impl Incoming<'_> {
                 Ok(pairs.map(|(name, value)| (name.as_str().as_bytes().to_vec(), value.as_bytes().to_vec())).collect())
             }
             Self::Http3(body) => Ok(body.trailers().filter(|(name, _)| may(name)).collect()),
+            Self::Held(body) => Ok(body.trailers.iter().filter(|(name, _)| may(name)).cloned().collect()),
+        }
+    }
+
+    /// Bytes that an HTTP/1 peer sent beyond the end.
+    pub(crate) fn tail(self) -> Vec<u8> {
+        match self {
+            Self::Http1(body) => body.tail,
+            Self::Http2(_) | Self::Http3(_) | Self::Held(_) => Vec::new(),
         }
     }
 }
@@ -135,6 +183,7 @@ impl Outgoing<'_> {
         }
     }
 
+    /// Ends the body, all of whose data was sent.
     pub(crate) async fn finish(&self, trailers: &[(Vec<u8>, Vec<u8>)]) -> Result<(), RelayError> {
         match self {
             Self::Http2(sender) => {
@@ -179,8 +228,5 @@ pub(crate) async fn bridge(
         let trailers = from.trailers(passes).await?;
         to.finish(&trailers).await?;
     }
-    match from {
-        Incoming::Http1(body) => Ok(body.tail),
-        Incoming::Http2(_) | Incoming::Http3(_) => Ok(Vec::new()),
-    }
+    Ok(from.tail())
 }

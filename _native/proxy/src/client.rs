@@ -2,7 +2,7 @@
 
 use std::task::Context;
 
-use crate::body::Outgoing;
+use crate::body::{Incoming, Outgoing};
 use crate::error::ProxyError;
 use crate::heads;
 use crate::http2::stream::StreamClient;
@@ -109,6 +109,15 @@ impl Client {
             Self::Http1(stream) => Outgoing::Http1(stream, sink),
             Self::Http2(stream) => Outgoing::Http2(&stream.sender),
             Self::Http3(stream) => Outgoing::Http3(&stream.sender),
+        }
+    }
+
+    /// The body of the request where it arrives in frames; there is one at most.
+    pub(crate) fn framed_body(&self) -> Option<Incoming<'_>> {
+        match self {
+            Self::Http1(_) => None,
+            Self::Http2(stream) => stream.take_body().map(Incoming::Http2),
+            Self::Http3(stream) => stream.take_body().map(Incoming::Http3),
         }
     }
 

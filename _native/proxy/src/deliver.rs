@@ -16,9 +16,10 @@ use crate::pace::{Pace, paced};
 use crate::relay::{RelayError, Sink, Source, append, relay};
 use crate::response_head::{BodyForm, ConnectionForm, DownstreamHead};
 use crate::stream::Stream;
+use crate::transform::{HeadChange, Recoding};
 
 /// What a failed relay of an answer means.
-fn failure(error: RelayError) -> ProxyError {
+pub(crate) fn failure(error: RelayError) -> ProxyError {
     match error {
         RelayError::Write(_) => ProxyError::ClientGone,
         RelayError::Framing(reason) => ProxyError::UpstreamProtocol(reason),
@@ -27,6 +28,18 @@ fn failure(error: RelayError) -> ProxyError {
             reused: false,
         },
     }
+}
+
+/// An upstream's head, and how it goes on to the client.
+#[derive(Clone, Copy)]
+pub(crate) struct Heading<'h> {
+    pub(crate) head: &'h ResponseHead,
+    /// What it was parsed from, and its length in there.
+    pub(crate) bytes: &'h [u8],
+    pub(crate) length: usize,
+    /// How the body is framed that the client gets.
+    pub(crate) framing: ResponseFraming,
+    pub(crate) change: Option<&'h HeadChange>,
 }
 
 impl Answer<'_, '_> {
@@ -56,19 +69,20 @@ impl Answer<'_, '_> {
     }
 
     /// Notes what is known of the answer, and writes its head as HTTP/1.1 text. Returns how the body leaves.
-    fn head(&mut self, head: &ResponseHead, bytes: &[u8], length: usize, out: &mut Vec<u8>) -> Sink {
+    pub(crate) fn head(&mut self, heading: &Heading<'_>, out: &mut Vec<u8>) -> Sink {
+        let Heading { head, bytes, length, framing, change } = *heading;
         let request = self.request;
         let shared = &request.connection.shared;
         let record = &request.record;
-        let (sink, mut body) = self.plan(head.framing);
-        record.status.set(head.status);
+        let (sink, mut body) = self.plan(framing);
+        record.status.set(change.and_then(|change| change.status).unwrap_or(head.status));
         let elapsed_ms = shared.host.now_ns().saturating_sub(record.upstream_start_ns.get()) / 1_000_000;
         record.service_ms.set(Some(elapsed_ms));
         let close = body == BodyForm::UntilClose || !self.upload_done();
         let form = request.connection_form(close);
         self.close = form == ConnectionForm::Close;
         // An answer to HEAD and a 304 state a length that is not sent.
-        let keep_length = head.framing == ResponseFraming::None && head.status != 204;
+        let keep_length = framing == ResponseFraming::None && head.status != 204;
         if keep_length {
             body = BodyForm::None;
         }
@@ -90,9 +104,26 @@ impl Answer<'_, '_> {
             keep_length,
             body,
             connection: form,
+            change,
         }
         .write(shared, out);
         sink
+    }
+
+    /// Writes the head of an answer whose body stays as it is; otherwise tells what becomes of it.
+    fn open(
+        &mut self,
+        head: &ResponseHead,
+        bytes: &[u8],
+        length: usize,
+        out: &mut Vec<u8>,
+    ) -> Result<Sink, Box<Recoding>> {
+        let heading = Heading { head, bytes, length, framing: head.framing, change: None };
+        match self.recoding(head, bytes) {
+            None => Ok(self.head(&heading, out)),
+            Some(Recoding::Head(change)) => Ok(self.head(&Heading { change: Some(&change), ..heading }, out)),
+            Some(recoding) => Err(Box::new(recoding)),
+        }
     }
 
     /// Delivers an answer that comes over HTTP/1.
@@ -110,7 +141,13 @@ impl Answer<'_, '_> {
         let connection = self.request.connection;
         let shared = &connection.shared;
         let mut out = shared.scratch.out();
-        let sink = self.head(head, inbox.bytes(), length, &mut out);
+        let sink = match self.open(head, inbox.bytes(), length, &mut out) {
+            Ok(sink) => sink,
+            Err(recoding) => {
+                shared.scratch.put_out(out);
+                return Box::pin(self.recode(stream, head, inbox, length, recoding)).await;
+            }
+        };
         inbox.consume(length);
         let mut source = Source::of(head.framing);
         let meter = Meter::new(&connection.deadlines);
@@ -127,6 +164,32 @@ impl Answer<'_, '_> {
         self.sent += meter.bytes();
         let surplus = result?;
         self.reusable = head.keep_alive && !surplus && !matches!(source, Source::UntilClose);
+        Ok(())
+    }
+
+    /// Delivers an answer that comes over HTTP/1 and whose body changes.
+    async fn recode(
+        &mut self,
+        stream: &Stream,
+        head: &ResponseHead,
+        inbox: &mut Inbox,
+        length: usize,
+        recoding: Box<Recoding>,
+    ) -> Result<(), ProxyError> {
+        let pool = &self.request.connection.shared.buffers;
+        let text = inbox.bytes().get(..length).unwrap_or_default().to_vec();
+        inbox.consume(length);
+        let mut source = Source::of(head.framing);
+        let (early, finished, surplus) = Self::first(&mut source, inbox)?;
+        let early = Bytes::copy_from_slice(inbox.bytes().get(..early).unwrap_or_default());
+        inbox.release(pool);
+        let mut body = Http1Body::new(pool, stream, &mut source).with_early(early);
+        if finished {
+            body.end();
+        }
+        let heading = Heading { head, bytes: &text, length, framing: head.framing, change: None };
+        let more = self.deliver_recoded(heading, Incoming::Http1(body), recoding).await?;
+        self.reusable = head.keep_alive && !surplus && !more && !matches!(source, Source::UntilClose);
         Ok(())
     }
 
@@ -154,7 +217,15 @@ impl Answer<'_, '_> {
         };
         let ended = ended || matches!(head.framing, ResponseFraming::None | ResponseFraming::Length(0));
         let mut out = shared.scratch.out();
-        let sink = self.head(head, text, length, &mut out);
+        let sink = match self.open(head, text, length, &mut out) {
+            Ok(sink) => sink,
+            Err(recoding) => {
+                shared.scratch.put_out(out);
+                let heading = Heading { head, bytes: text, length, framing: head.framing, change: None };
+                let from = Incoming::Http2(Http2Body::new(body));
+                return Box::pin(self.deliver_recoded(heading, from, recoding)).await.map(drop);
+            }
+        };
         let meter = Meter::new(&connection.deadlines);
         self.started = true;
         let begun = connection.client.begin(&out, ended).await;

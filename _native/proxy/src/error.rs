@@ -80,6 +80,12 @@ pub enum ProxyError {
     /// The client stopped sending its body.
     #[error("the client stopped sending its body")]
     BodyTimeout,
+    /// The client's body is larger than what is read before a request is forwarded.
+    #[error("the client's body is larger than {0} bytes")]
+    BodyTooLarge(u64),
+    /// The upstream's answer is larger than what is kept of one.
+    #[error("the upstream's answer is too large to be kept")]
+    AnswerTooLarge,
     /// The client's body is not framed as announced.
     #[error("the client's body is malformed: {0}")]
     BodyProtocol(&'static str),
@@ -92,7 +98,11 @@ impl ProxyError {
     /// Who caused it.
     pub fn side(&self) -> Side {
         match self {
-            Self::BodyTimeout | Self::BodyProtocol(_) | Self::Untranslatable | Self::ClientGone => Side::Downstream,
+            Self::BodyTimeout
+            | Self::BodyTooLarge(_)
+            | Self::BodyProtocol(_)
+            | Self::Untranslatable
+            | Self::ClientGone => Side::Downstream,
             _ => Side::Upstream,
         }
     }
@@ -119,6 +129,9 @@ impl ProxyError {
             Self::Timeout | Self::PerTryTimeout => (504, "UT"),
             Self::IdleTimeout => (504, "SI"),
             Self::BodyTimeout => (408, "SI"),
+            // Envoy has no flags for these two.
+            Self::BodyTooLarge(_) => (413, "DTL"),
+            Self::AnswerTooLarge => (500, "UTL"),
             Self::BodyProtocol(_) | Self::Untranslatable => (400, "DPE"),
             Self::ClientGone => (499, "DC"),
         }
@@ -138,6 +151,8 @@ impl ProxyError {
             Self::Timeout | Self::PerTryTimeout => "upstream request timeout\n",
             Self::IdleTimeout => "stream timeout\n",
             Self::BodyTimeout => "the request body did not arrive in time\n",
+            Self::BodyTooLarge(_) => "the request body is too large\n",
+            Self::AnswerTooLarge => "the upstream's answer is too large\n",
             Self::Untranslatable => "the request cannot be forwarded\n",
             Self::BodyProtocol(_) => "the request body is malformed\n",
             Self::ClientGone => "",
@@ -164,6 +179,8 @@ mod tests {
             (ProxyError::Timeout, 504, Retry::No, Side::Upstream),
             (ProxyError::BodyTimeout, 408, Retry::No, Side::Downstream),
             (ProxyError::BodyProtocol("x"), 400, Retry::No, Side::Downstream),
+            (ProxyError::BodyTooLarge(1), 413, Retry::No, Side::Downstream),
+            (ProxyError::AnswerTooLarge, 500, Retry::No, Side::Upstream),
         ];
         for (error, status, retry, side) in table {
             assert_eq!((error.answer().0, error.retry(), error.side()), (status, retry, side), "{error}");

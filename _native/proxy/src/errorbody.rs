@@ -207,6 +207,7 @@ impl Answer<'_, '_> {
                 keep_length: false,
                 body: BodyForm::Length(body.len() as u64),
                 connection: form,
+                change: None,
             }
             .write(shared, &mut out);
         }

@@ -20,6 +20,7 @@ use crate::request::Request;
 use crate::response_head::header;
 use crate::retry::Attempts;
 use crate::rules::{self, nanos};
+use crate::transform::Bridge;
 use crate::upstream::{Ask, Upstream, Wire, acquire};
 
 /// Envoy's default stream idle timeout, in nanoseconds.
@@ -53,6 +54,7 @@ pub(crate) struct Plan<'p> {
     pub(crate) lines: &'p [u8],
     pub(crate) upgrade: Option<&'p [u8]>,
     pub(crate) attempts: &'p Attempts,
+    pub(crate) bridge: Bridge,
 }
 
 fn idle_ns(forward: &Forward) -> u64 {
@@ -98,21 +100,34 @@ impl Request<'_> {
             let reply = Reply::new(403).body(b"text/plain", b"the route does not allow this upgrade\n");
             return self.reply(reply, "-").await;
         }
+        let bridge = match (upgrade, &self.connection.client) {
+            (Some(_), _) => Bridge::None,
+            (None, client) => Bridge::of(&self.compiled.options, self.head, self.bytes, !client.in_frames()),
+        };
         if !route.shadows.is_empty() {
             crate::shadow::mirror(self, route);
         }
-        let Ok(mut prepared) = self.prepare(choice, forward, target, upgrade) else {
+        let whole = match self.compiled.options.max_request_bytes {
+            Some(limit) if upgrade.is_none() && self.head.framing != Framing::None => {
+                match Box::pin(self.hold(limit, choice, bridge)).await {
+                    Ok(whole) => whole,
+                    Err(error) => return self.fail(&error).await,
+                }
+            }
+            _ => None,
+        };
+        let Ok(mut prepared) = self.prepare(choice, forward, target, upgrade, bridge, whole) else {
             return self
                 .reply(Reply::new(400).body(b"text/plain", b"the request body is malformed\n").close(), "DPE")
                 .await;
         };
         let cluster = self.compiled.cluster(forward.cluster);
         let shared = &self.connection.shared;
-        let complete = prepared.complete && upgrade.is_none();
+        let complete = prepared.is_replayable() && upgrade.is_none();
         let attempts =
             Attempts::new(shared, forward, cluster.map(|cluster| &**cluster), self.is_idempotent(), complete);
         let (key, lines) = self.stickiness(forward, cors);
-        let plan = Plan { choice, forward, key, lines: &lines, upgrade, attempts: &attempts };
+        let plan = Plan { choice, forward, key, lines: &lines, upgrade, attempts: &attempts, bridge };
         let after = loop {
             match self.attempt(&plan, &mut prepared).await {
                 Ok(answered) => break answered.after,
@@ -196,7 +211,7 @@ impl Request<'_> {
         }
         self.record.upstream_start_ns.set(shared.host.now_ns());
         self.record.upstream_status.set(0);
-        match (prepared.complete, fresh) {
+        match (prepared.is_replayable(), fresh) {
             (true, false) => deadlines.uploaded(timeout_ns, idle_ns),
             // The request's timeout is for all attempts together.
             (true, true) => deadlines.resumed(idle_ns),
@@ -233,7 +248,7 @@ impl Request<'_> {
             let result = deadlines.limit(&connection.client, answer.run(&wire, reused)).await;
             return self.settle(&answer, result, wire, &upstream, prepared.taken, Vec::new());
         }
-        if self.head.expect_continue {
+        if self.head.expect_continue && prepared.held().is_none() {
             // Routing, limits and filters have let the request through: now its body is wanted (row C40).
             deadlines.limit(&connection.client, connection.client.send_continue()).await?;
         }

@@ -12,6 +12,7 @@ use sluice_snapshot::{
 
 use crate::request::{HeaderView, joined};
 use crate::request_head::{BodyHeader, UpstreamHead};
+use crate::transform::{Bridge, request_change};
 
 /// A request that nobody sent.
 pub struct Question<'q> {
@@ -274,6 +275,9 @@ impl Explained<'_> {
             forwarded_for: None,
             headers: &headers,
         };
+        let options = &self.compiled.options;
+        let bridge = Bridge::of(options, self.head, self.bytes, true);
+        let change = request_change(options, bridge, self.head, self.bytes);
         let mut out = Vec::new();
         UpstreamHead {
             head: self.head,
@@ -294,6 +298,7 @@ impl Explained<'_> {
             edit_facts: &facts,
             filter_remove: &[],
             filter_set: &[],
+            change: change.as_ref(),
             case: &self.compiled.options.header_case,
         }
         .write(&mut out);

@@ -20,6 +20,7 @@ pub mod explain;
 mod fault;
 mod flood;
 mod heads;
+mod hold;
 mod http2;
 mod http3;
 mod ledger;
@@ -46,6 +47,7 @@ mod shared;
 mod stream;
 mod target;
 mod tcp_proxy;
+mod transform;
 mod ttl;
 mod tunnel;
 mod udp_proxy;
@@ -58,6 +60,7 @@ pub use engine::{Engine, EngineConfig, EngineError};
 pub use error::{ProxyError, Retry, Side};
 pub use memory::SharedWords;
 pub use request_head::{BodyHeader, UpstreamHead};
+pub use transform::HeadChange;
 pub use upcall::{Upcall, UpcallAnswer};
 
 /// A seed for weights and request ids from the operating system's randomness.

@@ -4,9 +4,11 @@ use bytes::Bytes;
 use sluice_http1::{Framing, Method, Underscores};
 use sluice_snapshot::{Choice, Forward, HostRewrite, Protocol, Route};
 
+use crate::hold::Whole;
 use crate::relay::{RelayError, Sink, Source, append};
 use crate::request::{Request, joined};
 use crate::request_head::{BodyHeader, UpstreamHead};
+use crate::transform::{Bridge, Decoder, Transform, request_change};
 
 /// The request as it goes upstream, ready to be sent again.
 pub(crate) struct Prepared {
@@ -21,6 +23,30 @@ pub(crate) struct Prepared {
     pub(crate) complete: bool,
     /// The part of the body that came with the head, where `out` is the head alone.
     pub(crate) early: Bytes,
+    pub(crate) special: Option<Special>,
+}
+
+/// A body that does not go from one connection to the other as it comes.
+pub(crate) enum Special {
+    /// It is there as a whole.
+    Held(Box<Whole>),
+    /// It is base64 for an upstream that wants what it stands for.
+    Text(Box<Decoder>),
+}
+
+impl Prepared {
+    /// The body, where it is there as a whole and sent while the answer may already come.
+    pub(crate) fn held(&self) -> Option<&Whole> {
+        match &self.special {
+            Some(Special::Held(whole)) => Some(whole),
+            _ => None,
+        }
+    }
+
+    /// It can be sent again.
+    pub(crate) fn is_replayable(&self) -> bool {
+        self.complete || self.held().is_some()
+    }
 }
 
 impl Request<'_> {
@@ -57,6 +83,8 @@ impl Request<'_> {
         forward: &Forward,
         target: &[u8],
         upgrade: Option<&[u8]>,
+        bridge: Bridge,
+        whole: Option<Box<Whole>>,
     ) -> Result<Prepared, RelayError> {
         let shared = &self.connection.shared;
         let options = &self.compiled.options;
@@ -74,6 +102,13 @@ impl Request<'_> {
             HostRewrite::Upstream => cluster_host.map_or(self.authority(), str::as_bytes),
         };
         let filtered = self.filtered.borrow();
+        let change = request_change(options, bridge, self.head, self.bytes);
+        let body = match (&whole, self.head.framing) {
+            (Some(whole), _) => whole.header(),
+            (None, Framing::None) => BodyHeader::None,
+            (None, Framing::Length(length)) if !bridge.decodes() => BodyHeader::Length(length),
+            (None, Framing::Length(_) | Framing::Chunked) => BodyHeader::Chunked,
+        };
         let head = UpstreamHead {
             head: self.head,
             bytes: self.bytes,
@@ -87,26 +122,42 @@ impl Request<'_> {
             request_id: &self.request_id,
             timeout_ms: forward.timeout.map_or(0, |timeout| u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX)),
             suppress_envoy: options.suppress_envoy_headers,
-            body: match self.head.framing {
-                Framing::None => BodyHeader::None,
-                Framing::Length(length) => BodyHeader::Length(length),
-                Framing::Chunked => BodyHeader::Chunked,
-            },
+            body,
             upgrade,
             edits: &choice.request_headers,
             edit_facts: &facts,
             filter_remove: &filtered.remove,
             filter_set: &filtered.set,
+            change: change.as_ref(),
             case: &options.header_case,
         };
         let mut out = shared.scratch.out();
         head.write(&mut out);
-        let sink = if self.head.framing == Framing::Chunked { Sink::Chunked } else { Sink::Identity };
-        if self.connection.client.in_frames() {
-            // Its body comes in frames of its own, none of it with the head.
-            let complete = self.head.framing == Framing::None;
-            return Ok(Prepared { out, source: Source::Empty, sink, taken: 0, complete, early: Bytes::new() });
+        let sink = if body == BodyHeader::Chunked { Sink::Chunked } else { Sink::Identity };
+        let mut prepared = Prepared {
+            out,
+            source: Source::Empty,
+            sink,
+            taken: 0,
+            complete: false,
+            early: Bytes::new(),
+            special: None,
+        };
+        if let Some(whole) = whole {
+            prepared.taken = whole.taken;
+            prepared.special = Some(Special::Held(whole));
+            return Ok(prepared);
         }
+        let framed = self.connection.client.in_frames();
+        if bridge.decodes() && self.head.framing != Framing::None {
+            return self.prepare_text(prepared, framed, protocol == Some(Protocol::Http2));
+        }
+        if framed {
+            // Its body comes in frames of its own, none of it with the head.
+            prepared.complete = self.head.framing == Framing::None;
+            return Ok(prepared);
+        }
+        let Prepared { mut out, .. } = prepared;
         let mut source = self.source();
         let present = self.bytes.get(self.head_len..).unwrap_or_default();
         if protocol == Some(Protocol::Http2) {
@@ -116,7 +167,8 @@ impl Request<'_> {
             // A chunked body that came whole still has its trailers to be sent.
             let complete = piece.finished && source.trailers().next().is_none();
             self.record.received.set(piece.used as u64);
-            return Ok(Prepared { out, source, sink, taken: piece.used, complete, early: Bytes::from(first) });
+            let early = Bytes::from(first);
+            return Ok(Prepared { out, source, sink, taken: piece.used, complete, early, special: None });
         }
         let (taken, complete) = match &mut source {
             Source::Empty => (0, true),
@@ -138,6 +190,35 @@ impl Request<'_> {
             }
         };
         self.record.received.set(taken as u64);
-        Ok(Prepared { out, source, sink, taken, complete, early: Bytes::new() })
+        Ok(Prepared { out, source, sink, taken, complete, early: Bytes::new(), special: None })
+    }
+
+    /// A request whose body is base64. `framed`: none of it came with the head.
+    fn prepare_text(&self, mut prepared: Prepared, framed: bool, http2: bool) -> Result<Prepared, RelayError> {
+        let mut decoder = Box::<Decoder>::default();
+        if !framed {
+            let mut source = self.source();
+            let mut first = self.bytes.get(self.head_len..).unwrap_or_default().to_vec();
+            let piece = source.decode(&mut first)?;
+            let mut data = Vec::new();
+            decoder.piece(&first[..piece.data], &mut data).map_err(RelayError::Framing)?;
+            prepared.complete = piece.finished && source.trailers().next().is_none();
+            if prepared.complete {
+                decoder.end(&mut Vec::new(), &mut data).map_err(RelayError::Framing)?;
+            }
+            prepared.taken = piece.used;
+            self.record.received.set(piece.used as u64);
+            prepared.source = source;
+            if http2 {
+                prepared.early = Bytes::from(data);
+            } else {
+                append(prepared.sink, &data, &mut prepared.out);
+                if prepared.complete {
+                    Source::Empty.write_end(&|_| false, &mut prepared.out);
+                }
+            }
+        }
+        prepared.special = Some(Special::Text(decoder));
+        Ok(prepared)
     }
 }

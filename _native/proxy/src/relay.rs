@@ -1,11 +1,12 @@
-//! Moves one message body from one connection to another, in either direction, with one bounded buffer.
+//! Moves one message body from one connection to another, in either direction, with one bounded buffer. Where both sides are
+//! fast the buffer is a larger one.
 
 use std::future::poll_fn;
 use std::io;
 
 use sluice_http1::{ChunkedDecoder, ResponseFraming, is_forbidden_trailer};
 
-use crate::buffers::BufferPool;
+use crate::buffers::{BufferPool, LARGE};
 use crate::stream::Stream;
 
 /// Room before the data of a buffer for a chunk header ("fffff\r\n").
@@ -162,9 +163,9 @@ pub(crate) async fn relay(
     progress: &impl Progress,
 ) -> Result<Vec<u8>, RelayError> {
     let mut held = Held { pool, buffer: Some(pool.large()) };
-    let buffer = held.get();
     let mut tail = Vec::new();
     loop {
+        let buffer = held.get();
         if source.is_finished() {
             break;
         }
@@ -184,8 +185,11 @@ pub(crate) async fn relay(
             tail.extend_from_slice(&buffer[FRONT + piece.used..FRONT + count]);
         }
         if piece.data > 0 {
-            write_piece(to, sink, buffer, piece.data).await.map_err(RelayError::Write)?;
+            let waited = write_piece(to, sink, buffer, piece.data).await.map_err(RelayError::Write)?;
             progress.moved(piece.data);
+            if !waited && count == buffer.len() - FRONT - BACK {
+                held.grow();
+            }
         }
         if piece.finished {
             break;
@@ -199,9 +203,10 @@ pub(crate) async fn relay(
     Ok(tail)
 }
 
-async fn write_piece(to: &Stream, sink: Sink, buffer: &mut [u8], length: usize) -> io::Result<()> {
-    match sink {
-        Sink::Identity => to.write_all(&buffer[FRONT..FRONT + length]).await,
+/// Writes data with its framing around it. Tells whether the peer had to be waited for.
+async fn write_piece(to: &Stream, sink: Sink, buffer: &mut [u8], length: usize) -> io::Result<bool> {
+    let bytes = match sink {
+        Sink::Identity => &buffer[FRONT..FRONT + length],
         Sink::Chunked => {
             let mut digits = [0; 18];
             let header = sluice_http1::chunk_header(length, &mut digits);
@@ -209,9 +214,17 @@ async fn write_piece(to: &Stream, sink: Sink, buffer: &mut [u8], length: usize) 
             buffer[start..FRONT].copy_from_slice(&header[..FRONT - start]);
             let end = FRONT + length + BACK;
             buffer[FRONT + length..end].copy_from_slice(LINE_END);
-            to.write_all(&buffer[start..end]).await
+            &buffer[start..end]
         }
-    }
+    };
+    let (mut done, mut waited) = (0, false);
+    poll_fn(|context| {
+        let polled = to.poll_write_all(context, bytes, &mut done);
+        waited |= polled.is_pending();
+        polled
+    })
+    .await?;
+    Ok(waited)
 }
 
 /// Gives the buffer back however the relay ends.
@@ -223,6 +236,16 @@ struct Held<'p> {
 impl Held<'_> {
     fn get(&mut self) -> &mut [u8] {
         self.buffer.as_deref_mut().unwrap_or_default()
+    }
+
+    /// Changes to a larger buffer, if there is one. What is in the buffer is lost.
+    fn grow(&mut self) {
+        if self.buffer.as_ref().is_some_and(|buffer| buffer.len() == LARGE)
+            && let Some(huge) = self.pool.huge()
+            && let Some(large) = self.buffer.replace(huge)
+        {
+            self.pool.put(large);
+        }
     }
 }
 

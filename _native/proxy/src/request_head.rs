@@ -9,6 +9,8 @@ use sluice_policy::HeaderEdits;
 use sluice_policy::facts::RequestFacts;
 use sluice_snapshot::HeaderCase;
 
+use crate::transform::HeadChange;
+
 /// How the body goes upstream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BodyHeader {
@@ -58,6 +60,8 @@ pub struct UpstreamHead<'r> {
     pub filter_remove: &'r [String],
     /// Headers set by a filter; they replace the client's.
     pub filter_set: &'r [(String, String)],
+    /// What a bridge or compression changes.
+    pub change: Option<&'r HeadChange>,
     /// How names are written.
     pub case: &'r HeaderCase,
 }
@@ -90,6 +94,9 @@ impl UpstreamHead<'_> {
         self.stated_headers(out);
         for (name, value) in self.filter_set {
             line(out, name.as_bytes(), value.as_bytes());
+        }
+        if let Some(change) = self.change {
+            out.extend_from_slice(&change.lines);
         }
         self.edits.append_added(out, self.edit_facts);
         match self.body {
@@ -128,7 +135,9 @@ impl UpstreamHead<'_> {
         let mut run: Option<usize> = None;
         for entry in entries {
             let start = entry.name.start as usize;
-            let passes = self.passes(entry) && !(edited && self.is_edited(entry));
+            let passes = self.passes(entry)
+                && !(edited && self.is_edited(entry))
+                && !self.change.is_some_and(|change| change.drops(entry.name.of(self.bytes)));
             match (passes, run) {
                 (true, None) => run = Some(start),
                 (false, Some(from)) => {

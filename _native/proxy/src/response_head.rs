@@ -6,6 +6,7 @@ use sluice_policy::facts::RequestFacts;
 use sluice_snapshot::HeaderCase;
 
 use crate::shared::Shared;
+use crate::transform::HeadChange;
 
 /// How the body goes to the client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -159,13 +160,18 @@ pub(crate) struct DownstreamHead<'r> {
     pub(crate) keep_length: bool,
     pub(crate) body: BodyForm,
     pub(crate) connection: ConnectionForm,
+    /// What a changed body changes about its head.
+    pub(crate) change: Option<&'r HeadChange>,
 }
 
 impl DownstreamHead<'_> {
     /// Appends the head to `out`.
     pub(crate) fn write(&self, shared: &Shared, out: &mut Vec<u8>) {
         let start = out.len();
-        status_line(out, self.head.status, self.head.reason.of(self.bytes));
+        match self.change.and_then(|change| change.status) {
+            Some(status) => status_line(out, status, reason(status).as_bytes()),
+            None => status_line(out, self.head.status, self.head.reason.of(self.bytes)),
+        }
         let dated = self.upstream_headers(out);
         if !dated {
             out.extend_from_slice(b"date: ");
@@ -186,6 +192,9 @@ impl DownstreamHead<'_> {
         }
         if let Some(cors) = self.cors {
             out.extend_from_slice(cors);
+        }
+        if let Some(change) = self.change {
+            out.extend_from_slice(&change.lines);
         }
         self.edits.append_added(out, self.edit_facts);
         finish(out, self.body, self.connection);
@@ -228,6 +237,7 @@ impl DownstreamHead<'_> {
             let passes = passes
                 && !(self.replaced.is_some() && describes_body(name))
                 && !(edited && self.edits.removes(name))
+                && !self.change.is_some_and(|change| change.drops(name))
                 && !(granted && name.len() > 15 && name[..15].eq_ignore_ascii_case(b"access-control-"));
             match (passes, run) {
                 (true, None) => run = Some(start),

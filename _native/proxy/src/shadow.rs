@@ -101,6 +101,7 @@ fn message(request: &Request<'_>, route: &Route, shadow: &Shadow, body: usize) -
         edit_facts: &facts,
         filter_remove: &[],
         filter_set: &[],
+        change: None,
         case: &request.compiled.options.header_case,
     }
     .write(&mut out);

@@ -10,9 +10,10 @@ use crate::client::Client;
 use crate::deadline::Meter;
 use crate::error::ProxyError;
 use crate::exchange::{Answered, Failed, Plan};
-use crate::prepare::Prepared;
+use crate::prepare::{Prepared, Special};
 use crate::relay::{RelayError, relay};
 use crate::request::Request;
+use crate::transform::transform;
 use crate::upstream::{Upstream, Wire};
 
 /// A body on its way; the result is what was read beyond its end.
@@ -41,7 +42,15 @@ impl Request<'_> {
         let pool = &connection.shared.buffers;
         let reused = upstream.reused;
         let body_idle_ns = self.compiled.options.body_idle_timeout_ns;
-        deadlines.start_request(if idle_ns == 0 { body_idle_ns } else { idle_ns.min(body_idle_ns) }, true);
+        let (held, decoder) = match prepared.special.as_mut() {
+            Some(Special::Held(whole)) => (Some(&**whole), None),
+            Some(Special::Text(decoder)) => (None, Some(&mut **decoder)),
+            None => (None, None),
+        };
+        let is_held = held.is_some();
+        if !is_held {
+            deadlines.start_request(if idle_ns == 0 { body_idle_ns } else { idle_ns.min(body_idle_ns) }, true);
+        }
         let meter = Meter::new(deadlines);
         let mut answer = Answer::new(self, plan, idle_ns);
         let mut surplus = None;
@@ -49,22 +58,24 @@ impl Request<'_> {
         let source = &mut prepared.source;
         let passes = |name: &[u8]| self.trailer_passes(plan.choice, name);
         let result = {
-            let mut uploading: Option<Upload<'_>> = Some(match (&connection.client, &wire) {
-                (Client::Http1(client), Wire::Http1(link)) => {
+            let mut uploading: Option<Upload<'_>> = Some(match (&connection.client, &wire, held, decoder) {
+                (Client::Http1(client), Wire::Http1(link), None, None) => {
                     Box::pin(relay(pool, client, &link.stream, source, (sink, &passes), &meter))
                 }
-                (client, wire) => {
-                    let from = match client {
-                        Client::Http1(client) => Some(Incoming::Http1(Http1Body::new(pool, client, source))),
-                        Client::Http2(client) => client.take_body().map(Incoming::Http2),
-                        Client::Http3(client) => client.take_body().map(Incoming::Http3),
-                    };
-                    let from = from.ok_or(ProxyError::ClientGone)?;
+                (client, wire, held, decoder) => {
                     let to = match wire {
                         Wire::Http1(link) => Outgoing::Http1(&link.stream, sink),
                         Wire::Http2(lease) => Outgoing::Http2(&lease.sender),
                     };
-                    Box::pin(bridge(from, to, &passes, &meter))
+                    let from = match (held, client) {
+                        (Some(whole), _) => Incoming::Held(whole.body()),
+                        (None, Client::Http1(client)) => Incoming::Http1(Http1Body::new(pool, client, source)),
+                        (None, client) => client.framed_body().ok_or(ProxyError::ClientGone)?,
+                    };
+                    match decoder {
+                        Some(decoder) => Box::pin(transform(from, to, decoder, &passes, &meter)),
+                        None => Box::pin(bridge(from, to, &passes, &meter)),
+                    }
                 }
             });
             let mut answering = pin!(answer.run(&wire, reused));
@@ -76,7 +87,9 @@ impl Request<'_> {
                     match done {
                         Ok(rest) => {
                             surplus = Some(rest);
-                            deadlines.uploaded(timeout_ns, idle_ns);
+                            if !is_held {
+                                deadlines.uploaded(timeout_ns, idle_ns);
+                            }
                         }
                         // The upstream takes no more of the body; what it says about that is still worth reading.
                         Err(RelayError::Write(_)) => {}
@@ -89,11 +102,16 @@ impl Request<'_> {
         };
         let result = result.map_err(|error| match error {
             // Part of the body is gone: what is left of it must not be sent as if it were all.
-            ProxyError::UpstreamRefused => ProxyError::UpstreamReset(h2::Reason::REFUSED_STREAM),
+            ProxyError::UpstreamRefused if !is_held => ProxyError::UpstreamReset(h2::Reason::REFUSED_STREAM),
             error => error,
         });
-        self.record.received.set(self.record.received.get() + meter.bytes());
         let used = prepared.taken;
+        if let Some(whole) = prepared.held() {
+            // The client has sent all of it, whatever the upstream took.
+            answer.reusable &= surplus.is_some();
+            return self.settle(&answer, result, wire, &upstream, used, whole.surplus.clone());
+        }
+        self.record.received.set(self.record.received.get() + meter.bytes());
         match surplus {
             Some(surplus) => self.settle(&answer, result, wire, &upstream, used, surplus),
             None => {

@@ -18,7 +18,7 @@ pub struct Compression {
     pub window_bits: u8,
     /// zlib's memory, 1 to 9.
     pub memory_level: u8,
-    /// Answers with an `ETag` stay as they are; otherwise their tag becomes weak.
+    /// Answers with an `ETag` stay as they are; otherwise a strong tag does not pass.
     pub disable_on_etag_header: bool,
     /// `Accept-Encoding` does not go upstream.
     pub remove_accept_encoding_header: bool,

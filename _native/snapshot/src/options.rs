@@ -42,7 +42,7 @@ pub struct Options {
     pub compression: Option<Arc<Compression>>,
     /// Requests are read as a whole up to this size, larger ones are answered 413; `None` for streaming.
     pub max_request_bytes: Option<u64>,
-    /// Bytes kept per connection and direction; `None` for the gateway's own limit.
+    /// Bytes of an answer that has to be read as a whole; `None` for the gateway's own limit.
     pub buffer_limit_bytes: Option<u64>,
     /// Error bodies, see `Route::error_override`.
     pub error_overrides: ErrorOverrides,
