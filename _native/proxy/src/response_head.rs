@@ -237,7 +237,7 @@ impl DownstreamHead<'_> {
             let passes = passes
                 && !(self.replaced.is_some() && describes_body(name))
                 && !(edited && self.edits.removes(name))
-                && !self.change.is_some_and(|change| change.drops(name))
+                && self.change.is_none_or(|change| !change.drops(name))
                 && !(granted && name.len() > 15 && name[..15].eq_ignore_ascii_case(b"access-control-"));
             match (passes, run) {
                 (true, None) => run = Some(start),
