@@ -20,8 +20,12 @@ logger = logging.getLogger(__name__)
 def raise_descriptor_limit() -> None:
     """Let this process and its workers open as many descriptors as the system allows them: a connection through the
     gateway takes two."""
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    now, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    except (OSError, ValueError) as error:
+        # A hard limit above fs.nr_open cannot be taken, not even partly.
+        logger.warning("at most %d descriptors can be open, not %d: %s", now, most, error)
 
 
 class Running(Protocol):

@@ -132,7 +132,7 @@ class SocketTable:
         """Close retired sockets whose queues are empty; True when one went (workers must be told)."""
         keep: list[tuple[Key, Bound]] = []
         for key, bound in self._retiring:
-            age = now - (bound.retired_at or now)
+            age = now - (now if bound.retired_at is None else bound.retired_at)
             if age < self._settings.handover or (age < RETIRE_LIMIT and bound.waiting):
                 keep.append((key, bound))
             else:

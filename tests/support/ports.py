@@ -20,8 +20,8 @@ def free_ports(count: int) -> list[int]:
 
 
 def listens(pid: int, port: int) -> bool:
-    """Whether the process ``pid`` has a listening TCP socket on the IPv4 port: that something answers there does not say
-    who does."""
+    """Whether the process ``pid`` has a listening TCP socket on the IPv4 port: that something answers there does not
+    say who does."""
     own = set()
     for link in Path(f"/proc/{pid}/fd").iterdir():
         # Descriptors may be closed while they are listed.

@@ -6,7 +6,7 @@
 use crate::escape;
 
 /// Longest `grpc-message` before it is encoded, in bytes: it travels in a head.
-const MAX_MESSAGE: usize = 1024;
+pub const MAX_MESSAGE: usize = 1024;
 
 /// The content type of an answer to a request of this content type; `None` if that is not gRPC.
 #[must_use]

@@ -227,8 +227,7 @@ impl Answer<'_, '_> {
             }
         };
         let meter = Meter::new(&connection.deadlines);
-        self.started = true;
-        let begun = connection.client.begin(&out, ended).await;
+        let begun = self.begin(&out, ended).await;
         shared.scratch.put_out(out);
         begun?;
         if ended {
@@ -247,6 +246,14 @@ impl Answer<'_, '_> {
         };
         self.sent += meter.bytes();
         moved.map(|_| ()).map_err(failure)
+    }
+
+    /// Sends the head to the client. One that cannot be said in its protocol leaves room for an answer that can.
+    pub(crate) async fn begin(&mut self, head: &[u8], end: bool) -> Result<(), ProxyError> {
+        self.started = true;
+        let begun = self.request.connection.client.begin(head, end).await;
+        self.started = !matches!(begun, Err(ProxyError::UpstreamProtocol(_)));
+        begun
     }
 
     /// Whether the whole request was already sent when the answer began.
@@ -324,8 +331,7 @@ impl Answer<'_, '_> {
         inbox.release(pool);
         let last = finished && source.trailers().next().is_none();
         let bare = last && data.is_empty();
-        self.started = true;
-        client.begin(head, bare).await?;
+        self.begin(head, bare).await?;
         if bare && client.in_frames() {
             return Ok(surplus);
         }
@@ -354,8 +360,7 @@ impl Answer<'_, '_> {
         let (length, finished, mut surplus) = Self::first(source, inbox)?;
         let data = inbox.bytes().get(..length).unwrap_or_default();
         let last = finished && source.trailers().next().is_none();
-        client.begin(head, last && data.is_empty()).await?;
-        self.started = true;
+        self.begin(head, last && data.is_empty()).await?;
         self.sent += data.len() as u64;
         if !data.is_empty() {
             client.send(data, last).await?;

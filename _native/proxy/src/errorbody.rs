@@ -10,6 +10,7 @@ use h2::RecvStream;
 use sluice_http1::{Method, ResponseFraming, ResponseHead};
 use sluice_policy::escape::Style;
 use sluice_policy::format::Piece;
+use sluice_policy::grpc_status;
 use sluice_policy::{Headers, LogRecord};
 use sluice_snapshot::{ErrorBody, ErrorOverride, ORIGINAL_BODY};
 
@@ -90,11 +91,15 @@ fn render(replacement: &ErrorOverride, log: &LogRecord<'_>, original: &[u8]) -> 
 }
 
 impl Request<'_> {
-    /// What replaces the body of an answer with this status, if anything does.
+    /// What replaces the body of an answer with this status, if anything does. A client of gRPC has no use for a body.
     pub(crate) fn error_override(&self, status: u16) -> Option<&ErrorOverride> {
+        if status < 400 {
+            return None;
+        }
         let options = &self.compiled.options;
+        let asked = self.head.header(self.bytes, b"content-type");
         match self.route.get() {
-            _ if status < 400 => None,
+            _ if asked.and_then(grpc_status::answer_type).is_some() => None,
             Some(route) => route.error_override(options, status),
             None => options.error_overrides.get(status),
         }

@@ -117,9 +117,8 @@ impl Request<'_> {
             _ => None,
         };
         let Ok(mut prepared) = self.prepare(choice, forward, target, upgrade, bridge, whole) else {
-            return self
-                .reply(Reply::new(400).body(b"text/plain", b"the request body is malformed\n").close(), "DPE")
-                .await;
+            let reply = Reply::new(400).body(b"text/plain", b"the request body is malformed\n");
+            return self.reply_and(reply, "DPE", true).await;
         };
         let cluster = self.compiled.cluster(forward.cluster);
         let shared = &self.connection.shared;

@@ -55,8 +55,12 @@ impl Request<'_> {
         matches!(self.head.method, Method::Get | Method::Head | Method::Put | Method::Delete | Method::Options)
     }
 
-    /// The protocol to switch to. Towards HTTP/2 endpoints nothing is switched.
+    /// The protocol to switch to. Towards HTTP/2 endpoints nothing is switched, and a request with a body is a plain one
+    /// (RFC 9110 section 7.8 lets a server ignore the wish): what follows its head would be body and tunnel at once.
     pub(crate) fn allowed_upgrade(&self, route: &Route, forward: &Forward) -> Option<&[u8]> {
+        if self.head.framing != Framing::None {
+            return None;
+        }
         if self.compiled.cluster(forward.cluster).is_some_and(|cluster| cluster.protocol == Protocol::Http2) {
             return None;
         }

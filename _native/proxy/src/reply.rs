@@ -129,7 +129,12 @@ impl<'r> Reply<'r> {
 
     /// Body bytes that [`Reply::write`] appends.
     pub(crate) fn sent_body(&self) -> usize {
-        if self.head_only { 0 } else { self.body.len() }
+        if self.head_only || self.is_bodiless() { 0 } else { self.body.len() }
+    }
+
+    /// The status forbids a body, whatever was asked for (RFC 9110 sections 15.3.5 and 15.4.5).
+    fn is_bodiless(&self) -> bool {
+        matches!(self.status, 204 | 304)
     }
 
     /// Appends head and body to `out`.
@@ -140,16 +145,14 @@ impl<'r> Reply<'r> {
         shared.append_date(out);
         out.extend_from_slice(b"\r\n");
         header(out, b"server", &compiled.options.server_name);
-        if !self.body.is_empty() && !self.content_type.is_empty() {
+        let bare = self.is_bodiless() || self.trailers_only;
+        if !bare && !self.body.is_empty() && !self.content_type.is_empty() {
             header(out, b"content-type", self.content_type);
         }
         out.extend_from_slice(&self.extra);
-        let bare = self.status == 204 || self.trailers_only;
         let body = if bare { BodyForm::None } else { BodyForm::Length(self.body.len() as u64) };
         finish(out, body, self.connection);
         compiled.options.header_case.apply(&mut out[start..]);
-        if !self.head_only {
-            out.extend_from_slice(&self.body);
-        }
+        out.extend_from_slice(self.body.get(..self.sent_body()).unwrap_or_default());
     }
 }

@@ -119,7 +119,7 @@ pub(crate) fn finish(out: &mut Vec<u8>, body: BodyForm, connection: ConnectionFo
 }
 
 /// Fields that are about one representation (RFC 9110 section 8, RFC 9530) and wrong for another.
-fn describes_body(name: &[u8]) -> bool {
+pub(crate) fn describes_body(name: &[u8]) -> bool {
     const NAMES: [&[u8]; 14] = [
         b"accept-ranges",
         b"content-digest",

@@ -117,6 +117,8 @@ pub(crate) struct Shared {
     pub(crate) in_flight: Cell<usize>,
     /// Requests being tried again.
     pub(crate) retries: Cell<u64>,
+    /// Answers being compressed.
+    pub(crate) encoders: Cell<usize>,
 }
 
 impl Shared {
@@ -150,6 +152,7 @@ impl Shared {
             connections: Cell::new(0),
             in_flight: Cell::new(0),
             retries: Cell::new(0),
+            encoders: Cell::new(0),
         }))
     }
 

@@ -176,3 +176,17 @@ fn answers_of_the_gateway_are_replaced_too() {
     assert_eq!(answer.header("grpc-message").unwrap(), "the upstream could not be reached");
     gate.assert_settled();
 }
+
+#[test]
+fn grpc_clients_keep_the_answer_of_the_upstream() {
+    let upstream = Upstream::http(|_| failing("Content-Length: 4", "body"));
+    let gate = Gate::new(&sections(&[text(503, "replaced")], &[route("/", "one")], &[("one", &upstream)]));
+    for (kind, body) in
+        [("application/grpc", "body"), ("application/grpc-web+proto", "body"), ("text/plain", "replaced")]
+    {
+        let request = format!("POST / HTTP/1.1\r\nHost: h\r\nContent-Type: {kind}\r\nContent-Length: 0\r\n\r\n");
+        let answer = gate.run(move |address| exchange(address, request.as_bytes()));
+        assert_eq!((answer.status(), answer.text().as_str()), (503, body), "{kind}");
+    }
+    gate.assert_settled();
+}

@@ -148,3 +148,22 @@ fn the_first_bytes_are_not_slowed_down() {
     assert_eq!(answer.body.len(), 50_000);
     gate.assert_settled();
 }
+
+/// RFC 9110 sections 15.3.5 and 15.4.5: there would be nothing to tell that body from the next answer.
+#[test]
+fn an_abort_with_a_status_without_body_has_none() {
+    let upstream = Upstream::http(|_| ok("fine"));
+    for status in [204, 304] {
+        let gate = gate(&upstream, "fault", json!({"abort_status": status}));
+        gate.run(move |address| {
+            let mut wire = connect(address);
+            for _ in 0..2 {
+                wire.send(GET);
+                let head = wire.head().unwrap();
+                assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{head}");
+                assert!(!head.to_ascii_lowercase().contains("content-"), "{head}");
+            }
+        });
+        gate.assert_settled();
+    }
+}

@@ -188,3 +188,20 @@ fn a_drain_says_goodbye_between_two_frames() {
     assert_eq!(gate.join(&client), b"", "nothing follows a close frame");
     gate.assert_settled();
 }
+
+/// Its body would reach the upstream twice: as a body, and as the first bytes of the tunnel.
+#[test]
+fn a_request_with_a_body_asks_for_no_upgrade() {
+    let upstream = Upstream::http(|seen| ok(&format!("{:?}", seen.header("upgrade"))));
+    let gate = gate(&upstream);
+    let answers = gate.run(|address| {
+        let mut wire = connect(address);
+        ["Content-Length: 4\r\n\r\nping", "Transfer-Encoding: chunked\r\n\r\n4\r\nping\r\n0\r\n\r\n"].map(|rest| {
+            wire.send(ASK.replace("\r\n\r\n", &format!("\r\n{rest}")).as_bytes());
+            let answer = wire.answer(false);
+            (answer.status(), answer.text())
+        })
+    });
+    assert_eq!(answers, [(200, "None".to_owned()), (200, "None".to_owned())]);
+    gate.assert_settled();
+}

@@ -1,9 +1,13 @@
 //! What becomes of an answer's body, and how an answer whose body changes is delivered.
 
+use std::rc::Rc;
+
 use sluice_http1::{ResponseFraming, ResponseHead};
+use sluice_policy::grpc_status::MAX_MESSAGE;
+use sluice_policy::stats::Pressure;
 use sluice_snapshot::Compression;
 
-use super::compress::{self, Encoder};
+use super::compress::{self, Decision, Encoder};
 use super::grpc_web::{self, WebAnswer};
 use super::{Bridge, HeadChange, Transform, grpc, transform};
 use crate::answer::Answer;
@@ -12,11 +16,14 @@ use crate::deadline::Meter;
 use crate::deliver::{Heading, failure};
 use crate::error::ProxyError;
 use crate::relay::Progress;
+use crate::shared::Shared;
 
 /// Bytes of an answer that is kept as a whole, where the configuration does not say; Envoy's default.
 const KEPT_LIMIT: u64 = 1024 * 1024;
-/// Bytes of an answer that become the message of a gRPC status.
-const MESSAGE_LIMIT: usize = 16 * 1024;
+
+/// Compressors of a worker at once; each holds a megabyte, and a client that does not read holds it. Answers above that go
+/// as they are.
+const ENCODERS: usize = 256;
 
 /// What becomes of an answer.
 pub(crate) enum Recoding {
@@ -35,12 +42,52 @@ pub(crate) enum Recoding {
 
 fn compression(options: &Compression, answer: &Answer<'_, '_>, head: &ResponseHead, bytes: &[u8]) -> Option<Recoding> {
     let request = answer.request;
-    let decision = compress::decide(options, (request.head, request.bytes), (head, bytes))?;
-    let encoder = decision.coding.and_then(|coding| Encoder::new(coding, options));
-    Some(match encoder {
-        Some(encoder) => Recoding::Stream(decision.change, Box::new(encoder)),
-        None => Recoding::Head(decision.change),
+    let Decision { mut change, coding } = compress::decide(options, (request.head, request.bytes), (head, bytes))?;
+    let counted = coding.and_then(|coding| {
+        let place = Place::take(&request.connection.shared)?;
+        let encoder = Encoder::new(coding, options)?;
+        compress::mark(&mut change, coding, head, bytes);
+        Some(Counted { encoder, _place: place })
+    });
+    Some(match counted {
+        Some(counted) => Recoding::Stream(change, Box::new(counted)),
+        None => Recoding::Head(change),
     })
+}
+
+/// One of the compressors that a worker may have.
+struct Place(Rc<Shared>);
+
+impl Place {
+    fn take(shared: &Rc<Shared>) -> Option<Self> {
+        if shared.encoders.get() >= ENCODERS || shared.pressure() > Pressure::None {
+            return None;
+        }
+        shared.encoders.set(shared.encoders.get() + 1);
+        Some(Self(Rc::clone(shared)))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.encoders.set(self.0.encoders.get().saturating_sub(1));
+    }
+}
+
+/// A compressor in its place.
+struct Counted {
+    encoder: Encoder,
+    _place: Place,
+}
+
+impl Transform for Counted {
+    fn piece(&mut self, data: &[u8], out: &mut Vec<u8>) -> Result<(), &'static str> {
+        self.encoder.piece(data, out)
+    }
+
+    fn end(&mut self, trailers: &mut Trailers, out: &mut Vec<u8>) -> Result<(), &'static str> {
+        self.encoder.end(trailers, out)
+    }
 }
 
 fn web(head: &ResponseHead, bytes: &[u8], text: bool) -> Recoding {
@@ -62,6 +109,8 @@ impl Answer<'_, '_> {
     pub(crate) fn recoding(&self, head: &ResponseHead, bytes: &[u8]) -> Option<Recoding> {
         match (self.plan.bridge, &self.request.compiled.options.compression) {
             (Bridge::None, None) => None,
+            // A rate is for the bytes that the client gets, and no way around it shall be the client's to choose.
+            (Bridge::None, Some(_)) if self.request.bandwidth().is_some() => None,
             (Bridge::None, Some(options)) => compression(options, self, head, bytes),
             (Bridge::Web { answer_text, .. }, _) => Some(web(head, bytes, answer_text)),
             (Bridge::Http1, _) if head.framing == ResponseFraming::None => None,
@@ -91,7 +140,10 @@ impl Answer<'_, '_> {
                 Ok(surplus)
             }
             Recoding::Foreign { text } => {
-                let (body, surplus) = self.excerpt(from).await?;
+                let (mut body, surplus) = self.excerpt(from).await?;
+                if heading.head.header(heading.bytes, b"content-encoding").is_some() {
+                    body.clear();
+                }
                 let change = grpc_web::foreign_change(heading.head.status, &body, text);
                 self.deliver_kept(heading, &change, b"").await?;
                 Ok(surplus)
@@ -109,8 +161,7 @@ impl Answer<'_, '_> {
         let shared = &connection.shared;
         let mut out = shared.scratch.out();
         let sink = self.head(&heading, &mut out);
-        self.started = true;
-        let begun = connection.client.begin(&out, false).await;
+        let begun = self.begin(&out, false).await;
         shared.scratch.put_out(out);
         begun?;
         let edits = &self.plan.choice.response_headers;
@@ -162,13 +213,13 @@ impl Answer<'_, '_> {
         let meter = Meter::new(&self.request.connection.deadlines);
         let mut body = Vec::new();
         while let Some((data, last)) = from.data().await.map_err(failure)? {
-            let room = MESSAGE_LIMIT - body.len();
+            let room = MAX_MESSAGE - body.len();
             body.extend_from_slice(data.get(..room).unwrap_or(&data));
             meter.moved(0);
             if last {
                 break;
             }
-            if body.len() == MESSAGE_LIMIT {
+            if body.len() == MAX_MESSAGE {
                 return Ok((body, true));
             }
         }

@@ -26,8 +26,9 @@ const FAILED: &str = "its body cannot be compressed";
 
 /// What compression means for an answer.
 pub(crate) struct Decision {
+    /// What holds for the head in either case.
     pub(crate) change: HeadChange,
-    /// The coding; `None` leaves the body as it is.
+    /// The coding that fits; `None` leaves the body as it is.
     pub(crate) coding: Option<Coding>,
 }
 
@@ -57,13 +58,17 @@ pub(crate) fn decide(
         }
         _ => return Some(Decision { change, coding: None }),
     };
+    Some(Decision { change, coding: Some(coding) })
+}
+
+/// Says in the head that the body is compressed.
+pub(crate) fn mark(change: &mut HeadChange, coding: Coding, head: &ResponseHead, bytes: &[u8]) {
     crate::response_head::header(&mut change.lines, b"content-encoding", coding.name().as_bytes());
     // Ranges would be of another representation. A strong tag says that bytes are equal, and they are not.
     change.drop.push("accept-ranges");
     if values(head, bytes, "etag").any(|tag| !tag.starts_with(b"W/") && !tag.starts_with(b"w/")) {
         change.drop.push("etag");
     }
-    Some(Decision { change, coding: Some(coding) })
 }
 
 fn is_compressible(options: &Compression, head: &ResponseHead, bytes: &[u8]) -> bool {
@@ -270,8 +275,12 @@ mod tests {
         let (mut asked, mut head) = (RequestHead::default(), ResponseHead::default());
         parse_request(request.as_bytes(), &limits, &policy, &mut asked).unwrap().unwrap();
         parse_response(answer.as_bytes(), &limits, Method::Get, &mut head).unwrap().unwrap();
-        let decided = decide(&options(), (&asked, request.as_bytes()), (&head, answer.as_bytes()))?;
-        Some((decided.coding, String::from_utf8(decided.change.lines).unwrap(), decided.change.drop))
+        let Decision { mut change, coding } =
+            decide(&options(), (&asked, request.as_bytes()), (&head, answer.as_bytes()))?;
+        if let Some(coding) = coding {
+            mark(&mut change, coding, &head, answer.as_bytes());
+        }
+        Some((coding, String::from_utf8(change.lines).unwrap(), change.drop))
     }
 
     const PLAIN: &str = "200 OK\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 30\r\n";

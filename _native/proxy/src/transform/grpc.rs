@@ -1,4 +1,4 @@
-//! Which requests a gRPC bridge is for, and what gRPC says in fields.
+//! Which requests a gRPC bridge is for.
 //!
 //! Source: Envoy's filters `grpc_web` and `grpc_http1_bridge`; PROTOCOL-WEB.md and PROTOCOL-HTTP2.md of gRPC.
 
@@ -66,30 +66,6 @@ fn web_text(value: &[u8]) -> Option<bool> {
     suffix(value, "application/grpc-web").map(|_| false)
 }
 
-/// The status of gRPC for an answer that is none of gRPC (http-grpc-status-mapping.md).
-pub(crate) fn status_of(http: u16) -> u8 {
-    match http {
-        400 => 13,
-        401 => 16,
-        403 => 7,
-        404 => 12,
-        429 | 502 | 503 | 504 => 14,
-        _ => 2,
-    }
-}
-
-/// Appends a text as `grpc-message` has it: percent-encoded UTF-8.
-pub(crate) fn message(text: &[u8], out: &mut Vec<u8>) {
-    const HEX: &[u8; 16] = b"0123456789ABCDEF";
-    for &byte in text {
-        if matches!(byte, 0x20..=0x7e) && byte != b'%' {
-            out.push(byte);
-        } else {
-            out.extend([b'%', HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -103,12 +79,5 @@ mod tests {
         assert_eq!(web_text(b"application/grpc-web-text+proto"), Some(true));
         assert_eq!(web_text(b"application/grpc-web"), Some(false));
         assert_eq!(web_text(b"application/grpc-webby"), None);
-    }
-
-    #[test]
-    fn messages() {
-        let mut out = Vec::new();
-        message("50% \u{fc}\n".as_bytes(), &mut out);
-        assert_eq!(out, b"50%25 %C3%BC%0A");
     }
 }

@@ -1,5 +1,7 @@
 //! The body of a gRPC-Web answer: messages as they are or in base64, then the trailers as a message of their own.
 
+use sluice_policy::grpc_status;
+
 use super::base64::Encoder;
 use super::{HeadChange, Transform, grpc};
 use crate::body::Trailers;
@@ -111,10 +113,13 @@ pub(crate) fn head_change(kind: &[u8], text: bool) -> HeadChange {
 /// An answer that is none of gRPC, as gRPC-Web would say it: the body becomes the message of the status.
 pub(crate) fn foreign_change(status: u16, body: &[u8], text: bool) -> HeadChange {
     let mut change = head_change(b"", text);
-    change.set("grpc-status", itoa::Buffer::new().format(grpc::status_of(status)).as_bytes());
-    let mut message = Vec::new();
-    grpc::message(body, &mut message);
-    change.set("grpc-message", &message);
+    change.body = true;
+    change.set("grpc-status", itoa::Buffer::new().format(grpc_status::status(status)).as_bytes());
+    if !body.is_empty() {
+        let mut message = Vec::new();
+        grpc_status::message(&mut message, body);
+        change.set("grpc-message", &message);
+    }
     change
 }
 

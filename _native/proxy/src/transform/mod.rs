@@ -19,6 +19,7 @@ pub(crate) use request::request_change;
 
 use crate::body::{Incoming, Outgoing, Trailers};
 use crate::relay::{Progress, RelayError, TrailerFilter};
+use crate::response_head::describes_body;
 
 /// What changes about a head because its body does.
 #[derive(Debug, Default)]
@@ -27,6 +28,8 @@ pub struct HeadChange {
     pub status: Option<u16>,
     /// Names of fields that do not pass, in lower case.
     pub drop: Vec<&'static str>,
+    /// Fields that describe the body do not pass: there is another one.
+    pub body: bool,
     /// Complete lines that are added.
     pub lines: Vec<u8>,
 }
@@ -35,6 +38,7 @@ impl HeadChange {
     /// A field of that name does not pass.
     pub(crate) fn drops(&self, name: &[u8]) -> bool {
         self.drop.iter().any(|dropped| name.eq_ignore_ascii_case(dropped.as_bytes()))
+            || (self.body && describes_body(name))
     }
 
     /// Puts a field in the place of all of that name.
