@@ -6,6 +6,7 @@ exempt from authentication, and so is ``bypass_auth``, as in Emissary (features.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping as Map
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -47,7 +48,7 @@ class Protection:
         if self.authentication and not exempt:
             return _not_applied("AuthService", self.authentication)
         for place in self.places:
-            if globs_intersect(place.host, hosts) and (path.startswith(place.path) or place.path.startswith(path)):
+            if _share_names(place.host, hosts) and (path.startswith(place.path) or place.path.startswith(path)):
                 return _not_applied("FilterPolicy", place.policy)
         return ""
 
@@ -106,6 +107,26 @@ def _places(policy: Generic) -> list[GuardedPlace]:
             places.append(GuardedPlace(name, "*", ""))
             continue
         if rule.get("filters"):
-            host, path = str(rule.get("host") or "*"), str(rule.get("path") or "*")
-            places.append(GuardedPlace(name, host if is_glob(host) else "*", path.partition("*")[0]))
+            places.append(GuardedPlace(name, _guarded_hosts(rule.get("host")), _guarded_paths(rule.get("path"))))
     return places
+
+
+_META = re.compile(r"[*?\[{\\]")
+"""Where a pattern of FilterPolicy stops to be literal: stars, one character, sets, alternatives, escapes."""
+
+
+def _guarded_hosts(pattern: object) -> str:
+    """A glob for at least the host names that a pattern of FilterPolicy matches. Virtual hosts have no ports."""
+    host = pattern.partition(":")[0] if isinstance(pattern, str) else ""
+    return host if is_glob(host) and not _META.search(host.strip("*")) else "*"
+
+
+def _guarded_paths(pattern: object) -> str:
+    """What all paths begin with that a pattern matches; empty where that is unknown."""
+    path = _META.split(pattern, maxsplit=1)[0] if isinstance(pattern, str) else ""
+    return path if path.startswith("/") else ""
+
+
+def _share_names(guarded: str, hosts: str) -> bool:
+    """Whether both cover some name. The star of a FilterPolicy may stand for nothing, that of a Host may not."""
+    return globs_intersect(guarded, hosts) or globs_intersect(guarded.strip("*"), hosts)

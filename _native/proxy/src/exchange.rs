@@ -85,7 +85,7 @@ async fn send_head(wire: &Wire, prepared: &Prepared, encrypted: bool, reused: bo
 
 impl Request<'_> {
     /// Forwards the request and answers, whatever happens.
-    pub(crate) async fn forward(&self, route: &Route, choice: &Choice, forward: &Forward, cors: &[u8]) -> After {
+    pub(crate) async fn forward(&self, route: &Route, choice: &Choice, forward: &Forward) -> After {
         let path = self.head.path(self.bytes);
         let mut rewritten = Vec::new();
         if let Some(rewrite) = &forward.path_rewrite
@@ -125,7 +125,7 @@ impl Request<'_> {
         let complete = prepared.is_replayable() && upgrade.is_none();
         let attempts =
             Attempts::new(shared, forward, cluster.map(|cluster| &**cluster), self.is_idempotent(), complete);
-        let (key, lines) = self.stickiness(forward, cors);
+        let (key, lines) = self.stickiness(forward, self.cors_lines());
         let plan = Plan { choice, forward, key, lines: &lines, upgrade, attempts: &attempts, bridge };
         let after = loop {
             match self.attempt(&plan, &mut prepared).await {

@@ -73,7 +73,7 @@ impl Request<'_> {
         if let Some(port) = self.alternative() {
             alternative(&mut alternatives, port);
         }
-        let reply = self.understood(reply).lines(&alternatives);
+        let reply = self.understood(reply).cors(self.cors_lines()).lines(&alternatives);
         let reply = reply.connection(form).head_only(self.head.method == Method::Head);
         // That of the head that is sent: for gRPC it is always 200.
         self.record.status.set(reply.status());

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use sluice_policy::grpc_status;
 use sluice_snapshot::Compiled;
 
-use crate::response_head::{BodyForm, ConnectionForm, finish, header, reason, status_line};
+use crate::response_head::{BodyForm, ConnectionForm, finish, header, is_cors, reason, status_line};
 use crate::shared::Shared;
 
 /// An answer in the making.
@@ -106,6 +106,16 @@ impl<'r> Reply<'r> {
     pub(crate) fn lines(mut self, lines: &[u8]) -> Self {
         self.extra.extend_from_slice(lines);
         self
+    }
+
+    /// Adds what a CORS policy says. A grant replaces what is there, as in the answers of upstreams: browsers refuse
+    /// an answer that grants twice.
+    pub(crate) fn cors(mut self, lines: &[u8]) -> Self {
+        if is_cors(lines) {
+            let kept = self.extra.split_inclusive(|&byte| byte == b'\n').filter(|line| !is_cors(line));
+            self.extra = kept.collect::<Vec<_>>().concat();
+        }
+        self.lines(lines)
     }
 
     pub(crate) fn connection(mut self, connection: ConnectionForm) -> Self {

@@ -1,7 +1,7 @@
 //! One request from its parsed head to the end of its answer.
 
 use std::borrow::Cow;
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 
 use sluice_http1::{HeaderKind, RequestHead};
 use sluice_policy::facts::RequestFacts;
@@ -55,6 +55,8 @@ pub(crate) struct Request<'c> {
     pub(crate) client: ClientInfo,
     pub(crate) request_id: [u8; 36],
     pub(crate) filtered: RefCell<FilterEdits>,
+    /// Complete header lines that the CORS policy of the route adds to every answer from its decision on.
+    pub(crate) cors: OnceCell<Vec<u8>>,
 }
 
 impl<'c> Request<'c> {
@@ -93,6 +95,7 @@ impl<'c> Request<'c> {
             ),
             request_id: uuid_v4(shared.random(), shared.random()),
             filtered: RefCell::default(),
+            cors: OnceCell::new(),
         }
     }
 
@@ -219,12 +222,12 @@ impl<'c> Request<'c> {
         if route.broken.is_some() {
             return self.reply(Reply::new(500).body(b"text/plain", b"the route is misconfigured\n"), "-").await;
         }
-        let mut cors = Vec::new();
         if let Some(policy) = &route.cors {
             let method = self.head.method_span.of(self.bytes);
             let field = |name: &[u8]| self.head.header(self.bytes, name);
             let origin = self.head.header_of_kind(self.bytes, HeaderKind::Origin);
             let asked = field(b"access-control-request-method");
+            let mut cors = Vec::new();
             match policy.decide(method, origin, asked, field(b"access-control-request-headers")) {
                 CorsDecision::Pass if policy.varies() => header(&mut cors, b"vary", b"Origin"),
                 CorsDecision::Pass => {}
@@ -236,13 +239,13 @@ impl<'c> Request<'c> {
                     grant.actual(|name, value| header(&mut cors, name.as_bytes(), value));
                 }
             }
+            self.cors.get_or_init(|| cors);
         }
         if let Some(wait_ns) = self.limited(route) {
             shared.count(Global::RateLimited, 1);
             let seconds = wait_ns.div_ceil(1_000_000_000).clamp(1, 86_400);
             let reply = Reply::new(429)
                 .header(b"retry-after", itoa::Buffer::new().format(seconds).as_bytes())
-                .lines(&cors)
                 .body(b"text/plain", b"rate limit exceeded\n");
             return self.reply(reply, "RL").await;
         }
@@ -258,7 +261,7 @@ impl<'c> Request<'c> {
         }
         match &choice.action {
             Action::Direct(direct) => {
-                let mut reply = Reply::new(direct.status).body(b"text/plain", &direct.body).lines(&cors);
+                let mut reply = Reply::new(direct.status).body(b"text/plain", &direct.body);
                 for added in &direct.headers {
                     reply = reply.header(added.name(), &added.value(&self.facts(b"", None, &self.view())));
                 }
@@ -268,8 +271,13 @@ impl<'c> Request<'c> {
                 let matched = route.path.matched(self.head.path(self.bytes));
                 self.redirect(redirect, matched, host).await
             }
-            Action::Forward(forward) => self.forward(route, choice, forward, &cors).await,
+            Action::Forward(forward) => self.forward(route, choice, forward).await,
         }
+    }
+
+    /// The lines of the CORS policy; empty without one.
+    pub(crate) fn cors_lines(&self) -> &[u8] {
+        self.cors.get().map_or(&[], Vec::as_slice)
     }
 
     pub(crate) fn view(&self) -> HeaderView<'_> {

@@ -91,6 +91,12 @@ pub(crate) fn header(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
     out.extend_from_slice(b"\r\n");
 }
 
+/// A field of CORS, by its name, or a line or lines that begin with one: a grant.
+pub(crate) fn is_cors(name: &[u8]) -> bool {
+    const PREFIX: &[u8] = b"access-control-";
+    name.get(..PREFIX.len()).is_some_and(|start| start.eq_ignore_ascii_case(PREFIX))
+}
+
 /// Says that HTTP/3 is served on a port of the same host (RFC 7838 section 3, RFC 9114 section 3.1.1).
 pub(crate) fn alternative(out: &mut Vec<u8>, port: u16) {
     out.extend_from_slice(b"alt-svc: h3=\":");
@@ -212,7 +218,7 @@ impl DownstreamHead<'_> {
     fn upstream_headers(&self, out: &mut Vec<u8>) -> bool {
         let edited = !self.edits.is_empty();
         // A grant replaces what the upstream says; a lone `Vary` leaves it alone.
-        let granted = self.cors.is_some_and(|lines| lines.starts_with(b"access-control-"));
+        let granted = self.cors.is_some_and(is_cors);
         let mut dated = false;
         let mut run: Option<usize> = None;
         for entry in &self.head.headers {
@@ -238,7 +244,7 @@ impl DownstreamHead<'_> {
                 && !(self.replaced.is_some() && describes_body(name))
                 && !(edited && self.edits.removes(name))
                 && self.change.is_none_or(|change| !change.drops(name))
-                && !(granted && name.len() > 15 && name[..15].eq_ignore_ascii_case(b"access-control-"));
+                && !(granted && is_cors(name));
             match (passes, run) {
                 (true, None) => run = Some(start),
                 (false, Some(from)) => {
