@@ -8,8 +8,9 @@ use std::net::TcpListener;
 use std::os::fd::OwnedFd;
 use std::sync::mpsc;
 
+use serde_json::json;
 use sluice_policy::stats::{Field, Global};
-use support::config::all_to;
+use support::config::{all_to, plain, route};
 use support::upstream::{Upstream, ok};
 use support::{Gate, connect, exchange};
 
@@ -78,6 +79,27 @@ fn draining_closes_idle_connections_and_lets_requests_finish() {
     assert_eq!(gate.run(|address| exchange(address, GET)).header("connection").unwrap(), "close");
     gate.assert_settled();
     assert_eq!(gate.engine.idle_upstreams(), 0);
+}
+
+#[test]
+fn connections_may_idle_without_limit() {
+    let (slow, _release) = held("never");
+    let upstream = Upstream::echo();
+    let mut timed = route("/slow", "slow");
+    timed["choices"][0]["forward"]["timeout_ms"] = json!(50);
+    let mut sections = plain(&[timed, route("/", "one")], &[("slow", slow.address), ("one", upstream.address)]);
+    sections.push(("options", json!({"listener_idle_timeout_ms": 0})));
+    let gate = Gate::new(&sections);
+    gate.run(|address| {
+        let mut idle = connect(address);
+        idle.send(GET);
+        assert_eq!(idle.answer(false).status(), 200);
+        // A deadline that was set before this one has passed when this one has.
+        assert_eq!(exchange(address, b"GET /slow HTTP/1.1\r\nHost: h\r\n\r\n").status(), 504);
+        idle.send(GET);
+        assert_eq!(idle.answer(false).status(), 200);
+    });
+    gate.assert_settled();
 }
 
 #[test]
