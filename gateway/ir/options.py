@@ -64,7 +64,8 @@ class Options:
     (``buffer``). ``buffer_limit_bytes``: bytes of an answer that has to be read as a whole, ``None`` for one mebibyte.
     ``proper_case`` writes header names in HTTP/1.1 as ``Proper-Case``, ``header_case_overrides`` writes the listed
     names as listed; at most one of the two is set. ``grpc_web`` translates grpc-web to gRPC, ``grpc_http11_bridge``
-    gRPC over HTTP/1.1 to gRPC. ``http2_max_concurrent_streams`` is for connections of clients.
+    gRPC over HTTP/1.1 to gRPC. ``listener_idle_timeout_ms`` is zero for no limit. ``http2_max_concurrent_streams`` is
+    for connections of clients.
     """
 
     server_name: str = "sluice"

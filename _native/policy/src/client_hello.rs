@@ -9,6 +9,8 @@ pub const MAX_HELLO: usize = 16 * 1024;
 pub const MAX_PEEK: usize = MAX_HELLO + 512;
 
 const RECORD_HEADER: usize = 5;
+/// Kind and length of a handshake message.
+const HEADER: usize = 4;
 /// `ContentType.handshake`, and the major version of all TLS records.
 const HANDSHAKE: u8 = 22;
 const MAJOR: u8 = 3;
@@ -42,6 +44,30 @@ pub fn look(bytes: &[u8]) -> FirstBytes {
     }
 }
 
+/// As [`look`] for the handshake messages of a QUIC connection, which come without records (RFC 9001 section 4.1.3). Costs
+/// next to nothing while the hello is incomplete, so it may be asked after each piece.
+#[must_use]
+pub fn look_at_message(bytes: &[u8]) -> FirstBytes {
+    match end(bytes) {
+        Ok(Some(end)) => match bytes.get(HEADER..end) {
+            Some(message) => named(message).unwrap_or(FirstBytes::Malformed),
+            None => FirstBytes::Incomplete,
+        },
+        Ok(None) => FirstBytes::Incomplete,
+        Err(other) => other,
+    }
+}
+
+/// Where the hello that a handshake message begins with ends; `None` while its header is incomplete.
+fn end(message: &[u8]) -> Result<Option<usize>, FirstBytes> {
+    if message.first().is_some_and(|&kind| kind != CLIENT_HELLO) {
+        return Err(FirstBytes::Malformed);
+    }
+    let Some(&[_, a, b, c]) = message.first_chunk::<HEADER>() else { return Ok(None) };
+    let end = HEADER + (usize::from(a) << 16 | usize::from(b) << 8 | usize::from(c));
+    if end > MAX_HELLO { Err(FirstBytes::Malformed) } else { Ok(Some(end)) }
+}
+
 /// The body of the hello, put together from its records; `None` while it is incomplete.
 fn hello(bytes: &[u8]) -> Result<Option<Vec<u8>>, FirstBytes> {
     let mut message: Vec<u8> = Vec::new();
@@ -58,19 +84,12 @@ fn hello(bytes: &[u8]) -> Result<Option<Vec<u8>>, FirstBytes> {
             return Err(FirstBytes::Malformed);
         }
         message.extend_from_slice(payload.get(..length).unwrap_or(payload));
-        if message.first().is_some_and(|&kind| kind != CLIENT_HELLO) {
-            return Err(FirstBytes::Malformed);
-        }
-        if let Some(&[_, a, b, c]) = message.first_chunk::<4>() {
-            let end = 4 + (usize::from(a) << 16 | usize::from(b) << 8 | usize::from(c));
-            if end > MAX_HELLO {
-                return Err(FirstBytes::Malformed);
-            }
-            if message.len() >= end {
-                message.truncate(end);
-                message.drain(..4);
-                return Ok(Some(message));
-            }
+        if let Some(end) = end(&message)?
+            && message.len() >= end
+        {
+            message.truncate(end);
+            message.drain(..HEADER);
+            return Ok(Some(message));
         }
         // Records of a byte each would not fit into a look, however short the hello is.
         if bytes.len() >= MAX_PEEK {

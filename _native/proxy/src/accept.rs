@@ -135,7 +135,7 @@ fn connection(shared: &Rc<Shared>, name: &Rc<str>, stream: TcpStream, peer: Sock
         peer,
         direct: peer.ip(),
         destination: None,
-        admitted,
+        open: Open::new(admitted),
     };
     if listener.plain {
         shared.host.spawn_in_turn(fresh.serve(Stream::Plain(tcp), None, Inbox::default()));
@@ -189,7 +189,8 @@ pub(crate) struct Fresh {
     direct: IpAddr,
     /// Where the client connected to, if a PROXY header says so.
     pub(crate) destination: Option<SocketAddr>,
-    pub(crate) admitted: Admitted,
+    /// A drain waits for it from here on: what comes before a request has a short time of its own.
+    pub(crate) open: Open,
 }
 
 impl Fresh {
@@ -205,7 +206,7 @@ impl Fresh {
             termination,
             deadlines,
         };
-        (downstream, Open::new(self.admitted))
+        (downstream, self.open)
     }
 
     fn serve(self, stream: Stream, termination: Option<usize>, inbox: Inbox) -> impl Future<Output = ()> {
@@ -224,9 +225,10 @@ async fn prologue(mut fresh: Fresh, tcp: TcpIo, ahead: Ahead) {
                 fresh.peer = header.ends.map_or(fresh.peer, |ends| ends.source);
                 fresh.destination = header.ends.map(|ends| ends.destination);
                 let compiled = shared.compiled();
-                if let Some(listener) = compiled.listener(&fresh.name) {
-                    let Some(admitted) = fresh.admitted.from(fresh.peer.ip(), listener) else { return };
-                    fresh.admitted = admitted;
+                if let Some(listener) = compiled.listener(&fresh.name)
+                    && !fresh.open.admitted.claim(fresh.peer.ip(), listener)
+                {
+                    return;
                 }
             }
             None => return,

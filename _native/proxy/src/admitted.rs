@@ -38,16 +38,21 @@ impl Admitted {
 
     /// Counts it for the address of its client, unless that has as many as it may have.
     pub(crate) fn from(mut self, address: IpAddr, listener: &Listener) -> Option<Self> {
-        let Some(limit) = listener.max_connections_per_address else { return Some(self) };
-        let Some(addresses) = self.shared.addresses() else { return Some(self) };
+        self.claim(address, listener).then_some(self)
+    }
+
+    /// As [`Admitted::from`]; false for an address that has as many as it may have.
+    pub(crate) fn claim(&mut self, address: IpAddr, listener: &Listener) -> bool {
+        let Some(limit) = listener.max_connections_per_address else { return true };
+        let Some(addresses) = self.shared.addresses() else { return true };
         let key = AddressKey::of(address);
         if addresses.count(key) >= u64::from(limit) {
             self.shared.count(Global::RefusedByAddress, 1);
-            return None;
+            return false;
         }
         addresses.enter(self.shared.worker, key);
         self.address = Some(key);
-        Some(self)
+        true
     }
 }
 

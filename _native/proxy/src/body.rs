@@ -105,7 +105,7 @@ impl<'b> Http1Body<'b> {
             let read = poll_fn(|context| self.stream.poll_read(context, &mut buffer[..limit])).await;
             let result = match read {
                 Err(error) => Err(RelayError::Read(Some(error))),
-                Ok(0) => self.source.at_end_of_stream().map(|()| (Bytes::new(), true)),
+                Ok(0) => self.source.at_end_of_stream(self.stream).map(|()| (Bytes::new(), true)),
                 Ok(count) => self.source.decode(&mut buffer[..count]).map(|piece| {
                     if piece.finished {
                         self.tail.extend_from_slice(&buffer[piece.used..count]);

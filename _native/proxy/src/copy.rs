@@ -12,6 +12,8 @@ use crate::stream::Stream;
 pub(crate) enum Broken {
     /// The side that is read.
     From(io::Error),
+    /// The side that is read ended its TCP without ending its TLS.
+    Cut,
     /// The side that is written.
     To(io::Error),
 }
@@ -20,6 +22,7 @@ impl From<Broken> for io::Error {
     fn from(broken: Broken) -> Self {
         match broken {
             Broken::From(error) | Broken::To(error) => error,
+            Broken::Cut => io::ErrorKind::UnexpectedEof.into(),
         }
     }
 }
@@ -37,6 +40,9 @@ pub(crate) async fn copy(
         let Some((data, count)) = read(pool, from, bulk, || false).await.map_err(Broken::From)? else { continue };
         if count == 0 {
             pool.put(data);
+            if from.was_cut() {
+                return Err(Broken::Cut);
+            }
             return to.shutdown_write().await.map_err(Broken::To);
         }
         // Much is coming when a small buffer was not enough.

@@ -69,7 +69,7 @@ impl Downstream {
 
 /// Counts a connection that a drain waits for as long as it lives, however it ends.
 pub(crate) struct Open {
-    admitted: Admitted,
+    pub(crate) admitted: Admitted,
 }
 
 impl Open {

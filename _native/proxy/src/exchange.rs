@@ -4,13 +4,14 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 use http::uri::Scheme;
-use sluice_host::Timer;
-use sluice_http1::Framing;
+use sluice_host::{TcpIo, Timer};
+use sluice_http1::{Framing, Version};
 use sluice_policy::stats::Field;
 use sluice_policy::upstream::{Observation, hash};
 use sluice_snapshot::{Choice, Forward, HashSource, Route};
 
 use crate::answer::Answer;
+use crate::client::Client;
 use crate::downstream::After;
 use crate::error::{ProxyError, Side};
 use crate::heads;
@@ -132,6 +133,10 @@ impl Request<'_> {
                 Ok(answered) => break answered.after,
                 Err(Failed { error, started: true }) => {
                     self.record.flags.set(error.answer().1);
+                    // To a client of HTTP/1.0 the close may be the end of the body: only a reset tells it otherwise.
+                    if let (Client::Http1(client), Version::Http10) = (&self.connection.client, self.head.version) {
+                        client.with_tcp(TcpIo::reset_on_close);
+                    }
                     break After::Abort;
                 }
                 Err(Failed { error, started: false }) => {

@@ -10,7 +10,6 @@ use sluice_policy::facts::RequestFacts;
 use sluice_policy::forwarded::Scheme;
 use sluice_policy::stats::{Field, Global};
 
-use crate::admitted::Admitted;
 use crate::downstream::Open;
 use crate::shared::Shared;
 
@@ -46,13 +45,13 @@ impl Ledger {
     /// Of a client of the listener in row `slot`; without a route it is refused. `server_name` is empty if the client
     /// sent none.
     pub(crate) fn new(
-        admitted: Admitted,
+        open: Open,
         kind: Kind,
         (peer, slot): (SocketAddr, usize),
         route: Option<&Arc<str>>,
         server_name: &str,
     ) -> Self {
-        let shared = Rc::clone(&admitted.shared);
+        let shared = Rc::clone(&open.admitted.shared);
         let taken = match kind {
             Kind::Tcp => Global::TcpConnections,
             Kind::Udp => Global::UdpSessions,
@@ -76,7 +75,7 @@ impl Ledger {
             // The gateway ends before the connection does.
             flags: Cell::new("LR"),
             shared,
-            _open: Open::new(admitted),
+            _open: open,
         }
     }
 

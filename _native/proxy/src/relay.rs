@@ -94,9 +94,11 @@ impl Source {
         }
     }
 
-    /// What the end of the stream means for this body.
-    pub(crate) fn at_end_of_stream(&self) -> Result<(), RelayError> {
+    /// What the end of `stream` means for this body. Without a closure alert an answer that the close ends is incomplete
+    /// (RFC 9112 section 9.8).
+    pub(crate) fn at_end_of_stream(&self, stream: &Stream) -> Result<(), RelayError> {
         match self {
+            Self::UntilClose if stream.was_cut() => Err(RelayError::Read(None)),
             Self::UntilClose | Self::Empty | Self::Length(0) => Ok(()),
             Self::Length(_) | Self::Chunked(_) => Err(RelayError::Read(None)),
         }
@@ -177,7 +179,7 @@ pub(crate) async fn relay(
         let area = &mut buffer[FRONT..FRONT + limit];
         let count = poll_fn(|context| from.poll_read(context, area)).await.map_err(|e| RelayError::Read(Some(e)))?;
         if count == 0 {
-            source.at_end_of_stream()?;
+            source.at_end_of_stream(from)?;
             break;
         }
         let piece = source.decode(&mut buffer[FRONT..FRONT + count])?;

@@ -1,6 +1,6 @@
 //! A byte stream to a peer, plain or TLS, usable from both directions of one task.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell, RefMut};
 use std::io::{self, IoSlice};
 use std::net::Shutdown;
 use std::pin::Pin;
@@ -10,10 +10,25 @@ use sluice_host::TcpIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::TlsStream;
 
-/// TLS state lives in a cell because reading and writing both need it; no borrow outlives a poll.
 pub(crate) enum Stream {
     Plain(TcpIo),
-    Tls(Box<RefCell<TlsStream<TcpIo>>>),
+    Tls(Box<Tls>),
+}
+
+/// TLS state lives in a cell because reading and writing both need it; no borrow outlives a poll.
+pub(crate) struct Tls {
+    stream: RefCell<TlsStream<TcpIo>>,
+    cut: Cell<bool>,
+}
+
+impl Tls {
+    fn borrow_mut(&self) -> RefMut<'_, TlsStream<TcpIo>> {
+        self.stream.borrow_mut()
+    }
+
+    pub(crate) fn into_inner(self) -> TlsStream<TcpIo> {
+        self.stream.into_inner()
+    }
 }
 
 fn uncompleted() -> io::Error {
@@ -22,7 +37,7 @@ fn uncompleted() -> io::Error {
 
 impl Stream {
     pub(crate) fn tls(stream: impl Into<TlsStream<TcpIo>>) -> Self {
-        Self::Tls(Box::new(RefCell::new(stream.into())))
+        Self::Tls(Box::new(Tls { stream: RefCell::new(stream.into()), cut: Cell::new(false) }))
     }
 
     pub(crate) fn is_tls(&self) -> bool {
@@ -33,7 +48,7 @@ impl Stream {
     pub(crate) fn negotiated(&self) -> Option<&'static [u8]> {
         const KNOWN: [&[u8]; 2] = [b"h2", b"http/1.1"];
         let Self::Tls(tls) = self else { return None };
-        let tls = tls.borrow();
+        let tls = tls.stream.borrow();
         let chosen = tls.get_ref().1.alpn_protocol()?;
         KNOWN.into_iter().find(|known| *known == chosen)
     }
@@ -42,12 +57,13 @@ impl Stream {
     pub(crate) fn with_tcp<R>(&self, look: impl FnOnce(&TcpIo) -> R) -> R {
         match self {
             Self::Plain(tcp) => look(tcp),
-            Self::Tls(tls) => look(tls.borrow().get_ref().0),
+            Self::Tls(tls) => look(tls.stream.borrow().get_ref().0),
         }
     }
 
-    /// Reads what is there; `Ok(0)` is the end. A TLS stream cut without `close_notify` also ends here: HTTP framing
-    /// tells whether the message was whole (RFC 9112 section 9.8).
+    /// Reads what is there; `Ok(0)` is the end. A TLS stream cut without `close_notify` also ends here: mostly
+    /// HTTP framing tells whether the message was whole (RFC 9112 section 9.8); where nothing does, ask
+    /// [`Stream::was_cut`].
     pub(crate) fn poll_read(&self, context: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
         match self {
             Self::Plain(tcp) => tcp.poll_read(context, buffer),
@@ -55,11 +71,19 @@ impl Stream {
                 let mut read = ReadBuf::new(buffer);
                 match ready!(Pin::new(&mut *tls.borrow_mut()).poll_read(context, &mut read)) {
                     Ok(()) => Poll::Ready(Ok(read.filled().len())),
-                    Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Poll::Ready(Ok(0)),
+                    Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                        tls.cut.set(true);
+                        Poll::Ready(Ok(0))
+                    }
                     Err(error) => Poll::Ready(Err(error)),
                 }
             }
         }
+    }
+
+    /// TLS ended without a `close_notify`: whoever cut the connection may have taken bytes away.
+    pub(crate) fn was_cut(&self) -> bool {
+        matches!(self, Self::Tls(tls) if tls.cut.get())
     }
 
     fn poll_write(&self, context: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {

@@ -12,7 +12,7 @@ use sluice_http1::{HeaderKind, ResponseHead};
 use crate::body::{Incoming, Outgoing};
 use crate::buffers::SMALL;
 use crate::client::Client;
-use crate::copy::{copy, read};
+use crate::copy::{Broken, copy, read};
 use crate::deadline::{Deadlines, Meter};
 use crate::downstream::{Downstream, LINGER_NS};
 use crate::relay::{Progress, RelayError, Sink};
@@ -174,7 +174,11 @@ impl Tunnel<'_> {
             meter.moved(early.len());
         }
         match &self.far {
-            Far::Http1(client) => Ok(copy(&self.shared.buffers, client, self.upstream, meter).await?),
+            Far::Http1(client) => match copy(&self.shared.buffers, client, self.upstream, meter).await {
+                // WebSocket says in its own frames what is whole, and browsers end it so.
+                Err(Broken::Cut) => self.upstream.shutdown_write().await,
+                done => Ok(done?),
+            },
             Far::Frames(_, body) => {
                 let Some(mut body) = body.take() else { return Ok(()) };
                 while let Some((data, _)) = body.data().await.map_err(failure)? {

@@ -7,6 +7,7 @@ mod support;
 use serde_json::{Value, json};
 use sluice_policy::stats::Global;
 use support::config::{all_to, certificate, cluster, plain, route, termination};
+use support::http2::{self, Talk};
 use support::secure::{self, Authority};
 use support::upstream::{Upstream, ok};
 use support::{Gate, connect, exchange};
@@ -131,6 +132,52 @@ fn large_bodies_over_tls_on_both_sides() {
     });
     assert_eq!(upstream.connections(), 1);
     gate.assert_settled();
+}
+
+/// A gateway in front of a TLS service whose answer lasts until it closes, with a closure alert or without.
+fn until_closed(alerts: bool) -> Gate {
+    let authority = Authority::new();
+    let server = authority.server("up.test");
+    let upstream = Upstream::raw(move |wire, _| {
+        let mut wire = secure::accept(&server, wire);
+        wire.head().unwrap();
+        wire.send(b"HTTP/1.1 200 OK\r\n\r\npart");
+        if alerts {
+            wire.stream.conn.send_close_notify();
+            wire.send(b"");
+        }
+    });
+    let mut sections = plain(&[route("/", "one")], &[]);
+    let mut secured = cluster("one", &[upstream.address]);
+    secured["tls"] = json!({"server_name": "up.test", "ca": authority.pem});
+    sections.push(("cluster", secured));
+    Gate::new(&sections)
+}
+
+#[test]
+fn an_answer_cut_without_a_closure_alert_is_incomplete() {
+    for alerts in [true, false] {
+        let gate = until_closed(alerts);
+        let rest = gate.run(|address| {
+            let mut wire = connect(address);
+            wire.send(b"GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
+            assert!(wire.head().unwrap().starts_with("HTTP/1.1 200 "));
+            wire.rest()
+        });
+        let whole: &[u8] = if alerts { b"4\r\npart\r\n0\r\n\r\n" } else { b"4\r\npart\r\n" };
+        assert_eq!(rest, whole, "closure alert: {alerts}");
+        let reset = gate.run(|address| {
+            let mut wire = connect(address);
+            wire.send(b"GET / HTTP/1.0\r\nHost: h\r\n\r\n");
+            wire.was_reset()
+        });
+        assert_eq!(reset, !alerts, "HTTP/1.0");
+        let text = gate.run(|address| {
+            http2::block_on(async { Talk::connect(address).await.get("/").await.map(|answer| answer.text()) })
+        });
+        assert_eq!(text.ok().as_deref(), alerts.then_some("part"), "HTTP/2");
+        gate.assert_settled();
+    }
 }
 
 #[test]

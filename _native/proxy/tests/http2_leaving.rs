@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use h2::server::Builder;
 use serde_json::json;
-use support::config::all_to;
+use support::config::{all_to, plain, route};
 use support::http2::{self, Talk, block_on, streams};
 use support::latch::Latch;
 use support::pair::{Body, Reply, Speaks, all_speaking, gate, service};
@@ -114,6 +114,33 @@ fn an_idle_connection_is_asked_to_leave() {
         })
     });
     assert_eq!(end, Ok(()));
+    gate.assert_settled();
+}
+
+#[test]
+fn an_idle_connection_may_stay_without_limit() {
+    let (_never, held) = std::sync::mpsc::channel::<()>();
+    let held = std::sync::Mutex::new(held);
+    let slow = Upstream::http(move |_| {
+        assert!(held.lock().unwrap().recv().is_err(), "nobody lets it go");
+        ok("late")
+    });
+    let upstream = Upstream::http(|_| ok("x"));
+    let mut timed = route("/slow", "slow");
+    timed["choices"][0]["forward"]["timeout_ms"] = json!(50);
+    let mut sections = plain(&[timed, route("/", "one")], &[("slow", slow.address), ("one", upstream.address)]);
+    sections.push(("options", json!({"listener_idle_timeout_ms": 0})));
+    let gate = Gate::new(&sections);
+    gate.run(|address| {
+        block_on(async {
+            let talk = Talk::connect(address).await;
+            assert_eq!(talk.get("/").await.unwrap().text(), "x");
+            // A deadline that was set before this one has passed when this one has.
+            assert_eq!(Talk::connect(address).await.get("/slow").await.unwrap().status(), 504);
+            assert!(!talk.end.is_finished());
+            assert_eq!(talk.get("/").await.unwrap().text(), "x");
+        });
+    });
     gate.assert_settled();
 }
 

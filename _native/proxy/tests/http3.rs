@@ -268,6 +268,30 @@ fn a_name_chooses_its_settings() {
 }
 
 #[test]
+fn a_long_hello_is_read_to_its_end() {
+    let upstream = Upstream::http(|_| ok("fine"));
+    let authority = Authority::new();
+    let gate = Gate::new(&quic::sections(&authority, all_to(upstream.address)));
+    let address = gate.serve_udp();
+    let mut tls = (*authority.client()).clone();
+    tls.alpn_protocols = vec![b"h3".to_vec()];
+    // Together with the rest more than TLS records, and reads of the library, take at once.
+    tls.alpn_protocols.extend((0..30).map(|at| format!("{at:0200}").into_bytes()));
+    let crypto = quinn::crypto::rustls::QuicClientConfig::try_from(tls).unwrap();
+    let config = quinn::ClientConfig::new(std::sync::Arc::new(crypto));
+    let text = gate.run(move |_| {
+        quic::run(async {
+            let mut client = Http3::connect(&config, address).await;
+            let text = client.get("/").await.text().to_owned();
+            client.close().await;
+            text
+        })
+    });
+    assert_eq!(text, "fine");
+    gate.assert_settled();
+}
+
+#[test]
 fn a_new_certificate_reaches_new_connections() {
     let upstream = Upstream::http(|_| ok("x"));
     let authority = Authority::new();

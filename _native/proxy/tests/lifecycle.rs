@@ -8,8 +8,10 @@ use std::net::TcpListener;
 use std::os::fd::OwnedFd;
 use std::sync::mpsc;
 
+use serde_json::json;
 use sluice_policy::stats::{Field, Global};
-use support::config::all_to;
+use support::config::{all_to, certificate, plain, route, tcp_route, termination};
+use support::secure::{self, Authority};
 use support::upstream::{Upstream, ok};
 use support::{Gate, connect, exchange};
 
@@ -78,6 +80,75 @@ fn draining_closes_idle_connections_and_lets_requests_finish() {
     assert_eq!(gate.run(|address| exchange(address, GET)).header("connection").unwrap(), "close");
     gate.assert_settled();
     assert_eq!(gate.engine.idle_upstreams(), 0);
+}
+
+/// Drains between the two halves of what a connection has to say before its first request. `before` comes in clear.
+fn drains_before_the_first_request(listener: &serde_json::Value, before: &'static [u8]) {
+    let upstream = Upstream::echo();
+    let authority = Authority::new();
+    let mut sections = all_to(upstream.address);
+    sections[0].1["tls"] = json!(true);
+    sections[0].1["terminations"] = json!([termination(&["a.test"], "one")]);
+    sections[0].1.as_object_mut().unwrap().extend(listener.as_object().unwrap().clone());
+    sections.push(("certificate", certificate("one", &authority.issue("a.test"))));
+    let gate = Gate::new(&sections);
+    let config = authority.client();
+    let (release, released) = mpsc::channel();
+    let client = gate.start(move |address| {
+        let wire = connect(address);
+        released.recv().unwrap();
+        let mut wire = wire;
+        wire.send(before);
+        let mut wire = secure::over(&config, wire, "a.test");
+        wire.send(GET);
+        let answer = wire.answer(false);
+        (answer.status(), answer.header("connection"))
+    });
+    gate.until("the accept", || gate.global(Global::Accepted) == 1);
+    gate.engine.unlisten("http");
+    gate.engine.drain();
+    assert_eq!(gate.engine.connections(), 1, "a drain waits for it");
+    release.send(()).unwrap();
+    assert_eq!(gate.join(&client), (200, Some("close".to_owned())));
+    gate.assert_settled();
+}
+
+#[test]
+fn a_drain_waits_for_handshakes() {
+    drains_before_the_first_request(&json!({}), b"");
+}
+
+#[test]
+fn a_drain_waits_for_proxy_headers() {
+    let listener = json!({"proxy_protocol": true});
+    drains_before_the_first_request(&listener, b"PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n");
+}
+
+#[test]
+fn a_drain_waits_for_names_that_choose() {
+    let passed = tcp_route(&["pass.test"], "one");
+    drains_before_the_first_request(&json!({"tcp_routes": [passed]}), b"");
+}
+
+#[test]
+fn connections_may_idle_without_limit() {
+    let (slow, _release) = held("never");
+    let upstream = Upstream::echo();
+    let mut timed = route("/slow", "slow");
+    timed["choices"][0]["forward"]["timeout_ms"] = json!(50);
+    let mut sections = plain(&[timed, route("/", "one")], &[("slow", slow.address), ("one", upstream.address)]);
+    sections.push(("options", json!({"listener_idle_timeout_ms": 0})));
+    let gate = Gate::new(&sections);
+    gate.run(|address| {
+        let mut idle = connect(address);
+        idle.send(GET);
+        assert_eq!(idle.answer(false).status(), 200);
+        // A deadline that was set before this one has passed when this one has.
+        assert_eq!(exchange(address, b"GET /slow HTTP/1.1\r\nHost: h\r\n\r\n").status(), 504);
+        idle.send(GET);
+        assert_eq!(idle.answer(false).status(), 200);
+    });
+    gate.assert_settled();
 }
 
 #[test]

@@ -294,6 +294,53 @@ fn without_a_header_the_endpoint_is_told_the_peer() {
 }
 
 #[test]
+fn tls_that_is_cut_is_passed_on_as_a_reset() {
+    let authority = Authority::new();
+    for alerts in [true, false] {
+        let server = authority.server("up.test");
+        let cutting = Upstream::raw(move |wire, _| {
+            let mut wire = secure::accept(&server, wire);
+            wire.take(5);
+            if alerts {
+                wire.stream.conn.send_close_notify();
+            }
+            wire.send(b"");
+        });
+        let mut sections = tcp(&[tcp_route(&[], "one")], &[("one", &[cutting.address])]);
+        sections[1].1["tls"] = json!({"server_name": "up.test", "ca": authority.pem});
+        let gate = Gate::new(&sections);
+        let reset = gate.run(move |address| {
+            let mut wire = connect(address);
+            wire.send(b"hello");
+            wire.was_reset()
+        });
+        assert_eq!(reset, !alerts, "upstream, closure alert: {alerts}");
+        gate.assert_settled();
+
+        let (sender, received) = mpsc::channel();
+        let ended = Upstream::raw(move |mut wire, _| {
+            let got = wire.take(5);
+            wire.send(&got);
+            sender.send(wire.was_reset()).unwrap();
+        });
+        let web = Upstream::http(|_| ok("web"));
+        let gate = Gate::new(&shared_port(&authority, &web, &web, &ended));
+        let config = authority.client();
+        gate.run(move |address| {
+            let mut wire = secure::connect(&config, address, "end.test", b"");
+            wire.send(b"hello");
+            assert_eq!(wire.take(5), b"hello");
+            if alerts {
+                wire.stream.conn.send_close_notify();
+                wire.send(b"");
+            }
+        });
+        gate.assert_settled();
+        assert_eq!(received.recv().unwrap(), !alerts, "client, closure alert: {alerts}");
+    }
+}
+
+#[test]
 fn an_upstream_that_is_not_whom_it_should_be_gets_nothing() {
     let authority = Authority::new();
     let server = authority.server("evil.test");

@@ -50,7 +50,7 @@ pub use host::VirtualHost;
 pub use ids::ClusterId;
 pub use listener::Listener;
 pub use model::{InsecureAction, ListenerProtocol, Origin, PathMatchKind, ProxyVersion};
-pub use options::Options;
+pub use options::{Options, UNLIMITED_NS};
 pub use policy::{LimitKey, LimitSource, RouteLimit};
 pub use route::{Choice, PathInfo, Route, Shadow};
 pub use shaping::{BandwidthLimit, Fault};

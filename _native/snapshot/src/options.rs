@@ -28,7 +28,7 @@ pub struct Options {
     pub request_head_timeout_ns: u64,
     /// Longest silence in a body.
     pub body_idle_timeout_ns: u64,
-    /// Longest silence between requests of a connection.
+    /// Longest silence between requests of a connection; [`UNLIMITED_NS`] where there is no limit.
     pub listener_idle_timeout_ns: u64,
     /// No `x-envoy-*` headers.
     pub suppress_envoy_headers: bool,
@@ -119,7 +119,7 @@ impl Options {
             },
             request_head_timeout_ns: nanoseconds(options.request_head_timeout_ms),
             body_idle_timeout_ns: nanoseconds(options.body_idle_timeout_ms),
-            listener_idle_timeout_ns: nanoseconds(options.listener_idle_timeout_ms),
+            listener_idle_timeout_ns: limit(options.listener_idle_timeout_ms),
             suppress_envoy_headers: options.suppress_envoy_headers,
             strip_matching_host_port: options.strip_matching_host_port,
             x_forwarded_proto_redirect: options.x_forwarded_proto_redirect,
@@ -137,7 +137,14 @@ impl Options {
     }
 }
 
-/// At most a few centuries, so that a sum with a clock reading stays in range.
+/// Longest timeout: more than a century, so that a sum with a clock reading stays in range.
+pub const UNLIMITED_NS: u64 = 1 << 62;
+
 fn nanoseconds(milliseconds: u64) -> u64 {
-    milliseconds.saturating_mul(1_000_000).min(1 << 62)
+    milliseconds.saturating_mul(1_000_000).min(UNLIMITED_NS)
+}
+
+/// As [`nanoseconds`] where zero stands for no limit (Envoy: `idle_timeout` of `HttpProtocolOptions`).
+fn limit(milliseconds: u64) -> u64 {
+    if milliseconds == 0 { UNLIMITED_NS } else { nanoseconds(milliseconds) }
 }

@@ -6,7 +6,7 @@ mod support;
 
 use serde_json::{Value, json};
 use sluice_policy::content_coding::Coding;
-use sluice_snapshot::{Cidr, Compiled, ErrorBody, HeaderCase};
+use sluice_snapshot::{Cidr, Compiled, ErrorBody, HeaderCase, UNLIMITED_NS};
 use support::{delta, full, host, issues, listener, route};
 
 fn with(options: &Value) -> Compiled {
@@ -46,6 +46,13 @@ fn compression() {
     let compiled = with(&json!({"gzip": {"algorithms": []}}));
     assert!(compiled.options.compression.is_none());
     assert_eq!(paths(&compiled), ["gzip.algorithms"]);
+}
+
+#[test]
+fn no_idle_timeout() {
+    let idle = |ms: u64| with(&json!({"listener_idle_timeout_ms": ms})).options.listener_idle_timeout_ns;
+    assert_eq!([0, u64::MAX].map(idle), [UNLIMITED_NS; 2]);
+    assert_eq!((idle(1), with(&json!({})).options.listener_idle_timeout_ns), (1_000_000, 3_600_000_000_000));
 }
 
 fn override_of(status: u16, body: &str) -> Value {

@@ -1,7 +1,7 @@
 //! Server names in hellos: whole, in pieces, in many records, broken.
 
 use proptest::prelude::*;
-use sluice_policy::client_hello::{FirstBytes, MAX_HELLO, MAX_PEEK, look};
+use sluice_policy::client_hello::{FirstBytes, MAX_HELLO, MAX_PEEK, look, look_at_message};
 
 fn short(length: usize) -> [u8; 2] {
     u16::try_from(length).unwrap().to_be_bytes()
@@ -134,5 +134,21 @@ proptest! {
         let at = at.index(bytes.len());
         bytes[at] = byte;
         let _ = look(&bytes);
+    }
+}
+
+#[test]
+fn messages_without_records() {
+    let hello = message(Some(&[extension(0x1a1a, &[0; 6000]), sni(b"A.example")].concat()));
+    for end in 0..hello.len() {
+        assert_eq!(look_at_message(&hello[..end]), FirstBytes::Incomplete, "{end} bytes");
+    }
+    assert_eq!(look_at_message(&hello), named("a.example"));
+    assert_eq!(look_at_message(&[&hello[..], b"more"].concat()), named("a.example"));
+    let longest = u32::try_from(MAX_HELLO - 4).unwrap().to_be_bytes();
+    assert_eq!(look_at_message(&[&[1], &longest[1..]].concat()), FirstBytes::Incomplete);
+    let longer = u32::try_from(MAX_HELLO - 3).unwrap().to_be_bytes();
+    for broken in [&[2][..], &[1, longer[1], longer[2], longer[3]], &[1, 0, 0, 0], &[1, 0, 0, 1, 3]] {
+        assert_eq!(look_at_message(broken), FirstBytes::Malformed, "{broken:?}");
     }
 }

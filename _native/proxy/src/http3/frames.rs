@@ -27,6 +27,8 @@ pub(super) struct Frames {
     /// Bytes of the current frame's payload that are to come.
     left: u64,
     ended: bool,
+    /// Why it cannot be read further: the library says so once only.
+    broken: Option<Broken>,
 }
 
 impl Frames {
@@ -38,11 +40,15 @@ impl Frames {
             reader: FrameReader::default(),
             left: 0,
             ended: false,
+            broken: None,
         }
     }
 
     /// Reads what is there. Waiting holds no buffer.
     fn poll_fill(&mut self, context: &mut Context<'_>) -> Poll<Result<bool, Broken>> {
+        if let Some(broken) = self.broken {
+            return Poll::Ready(Err(broken));
+        }
         if self.ended || !self.held.is_empty() {
             return Poll::Ready(Ok(!self.held.is_empty()));
         }
@@ -59,7 +65,10 @@ impl Frames {
                 self.ended = true;
                 Ok(false)
             }
-            Err(_) => Err(Broken::Gone),
+            Err(_) => {
+                self.broken = Some(Broken::Gone);
+                Err(Broken::Gone)
+            }
         });
         pool.put(buffer);
         polled
@@ -157,3 +166,7 @@ impl Drop for Frames {
         self.stop(Code::H3_NO_ERROR);
     }
 }
+
+#[cfg(test)]
+#[path = "frames_tests.rs"]
+mod tests;

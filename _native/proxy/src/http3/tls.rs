@@ -15,13 +15,8 @@ use quinn::{ConnectionId, Side, TransportErrorCode};
 use quinn_proto::TransportError;
 use quinn_proto::transport_parameters::TransportParameters;
 use rustls::AlertDescription;
-use rustls::server::Acceptor;
+use sluice_policy::client_hello::{FirstBytes, MAX_HELLO, look_at_message};
 use sluice_snapshot::tls::{ListenerTls, provider};
-
-/// Longest hello that is read (the limit of the library for data that is out of order is the same).
-const HELLO_LIMIT: usize = 16 * 1024;
-/// Longest payload of a TLS record (RFC 8446 section 5.1).
-const RECORD: usize = 16 * 1024;
 
 /// What is the same for all names: the keys of first packets, which are no secret (RFC 9001 section 5.2).
 pub(super) fn initial() -> Option<Arc<QuicServerConfig>> {
@@ -65,24 +60,16 @@ fn alert(description: AlertDescription, reason: &str) -> TransportError {
     TransportError { code: TransportErrorCode::crypto(description.into()), frame: None, reason: reason.to_owned() }
 }
 
-/// The server name in a hello, empty without one; `None` while the hello is not complete.
-fn server_name(hello: &[u8]) -> Result<Option<String>, rustls::Error> {
-    let mut acceptor = Acceptor::default();
-    for piece in hello.chunks(RECORD) {
-        let length = piece.len() as u16;
-        let record = [&[0x16, 3, 1][..], &length.to_be_bytes(), piece].concat();
-        acceptor.read_tls(&mut record.as_slice()).map_err(|error| rustls::Error::General(error.to_string()))?;
-    }
-    let accepted = acceptor.accept().map_err(|(error, _)| error)?;
-    Ok(accepted.map(|accepted| accepted.client_hello().server_name().unwrap_or_default().to_owned()))
-}
-
 impl Choosing {
     fn choose(&mut self) -> Result<bool, TransportError> {
-        let name =
-            server_name(&self.hello).map_err(|error| alert(AlertDescription::DecodeError, &error.to_string()))?;
-        let Some(name) = name else { return Ok(false) };
-        let config = self.chooser.tls.quic_config(Some(&name));
+        let name = match look_at_message(&self.hello) {
+            FirstBytes::Incomplete => return Ok(false),
+            FirstBytes::Hello(name) => name,
+            FirstBytes::Cleartext | FirstBytes::Malformed => {
+                return Err(alert(AlertDescription::DecodeError, "no hello, or one that is broken or too long"));
+            }
+        };
+        let config = self.chooser.tls.quic_config(name.as_deref());
         let config = config.and_then(|config| QuicServerConfig::try_from(config).ok());
         let config = config.ok_or_else(|| alert(AlertDescription::UnrecognisedName, "no settings for this name"))?;
         let session = self.chosen.insert(Arc::new(config).start_session(self.version, &self.params));
@@ -126,7 +113,7 @@ impl Session for Choosing {
         if let Some(session) = &mut self.chosen {
             return session.read_handshake(data);
         }
-        if self.hello.len() + data.len() > HELLO_LIMIT {
+        if self.hello.len() + data.len() > MAX_HELLO {
             return Err(alert(AlertDescription::DecodeError, "the hello is too long"));
         }
         self.hello.extend_from_slice(data);
@@ -160,3 +147,7 @@ impl Session for Choosing {
         session.export_keying_material(output, label, context)
     }
 }
+
+#[cfg(test)]
+#[path = "tls_tests.rs"]
+mod tests;

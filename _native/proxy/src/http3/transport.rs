@@ -45,10 +45,7 @@ pub(super) fn server() -> Option<(ServerConfig, Arc<quinn::crypto::rustls::QuicS
 
 pub(super) fn transport(options: &Options) -> TransportConfig {
     // Without a limit for connections, or with a long one, QUIC's own holds: clients keep theirs alive if they care.
-    let idle_ns = match options.listener_idle_timeout_ns {
-        0 => IDLE_NS,
-        wanted => wanted.min(IDLE_NS),
-    };
+    let idle_ns = options.listener_idle_timeout_ns.min(IDLE_NS);
     let mut transport = TransportConfig::default();
     transport
         .max_concurrent_bidi_streams(VarInt::from_u32(STREAMS))

@@ -44,13 +44,13 @@ pub(crate) async fn divert(fresh: Fresh, tcp: TcpIo, routes: Arc<TcpRoutes>, htt
         Way::Http => return Some((fresh, tcp)),
         Way::Route(route) => route,
         Way::Nowhere(flag) => {
-            let ledger = Ledger::new(fresh.admitted, Kind::Tcp, (fresh.peer, fresh.slot), None, name);
+            let ledger = Ledger::new(fresh.open, Kind::Tcp, (fresh.peer, fresh.slot), None, name);
             ledger.flag(flag);
             tcp.reset_on_close();
             return None;
         }
     };
-    let ledger = Ledger::new(fresh.admitted, Kind::Tcp, (fresh.peer, fresh.slot), Some(&route.name), name);
+    let ledger = Ledger::new(fresh.open, Kind::Tcp, (fresh.peer, fresh.slot), Some(&route.name), name);
     let destination = fresh.destination.or_else(|| tcp.local_addr().ok());
     let client = if route.terminate {
         let ended = match &routes.tls {

@@ -38,8 +38,8 @@ impl Progress for Flow<'_> {
     }
 }
 
-/// Copies both ways. The end of one direction is passed on and leaves the other one open. A reset of one side resets the
-/// other, unless that one was told of an end before: then what is under way to it still arrives.
+/// Copies both ways. The end of one direction is passed on and leaves the other one open. A reset of one side, or an end of
+/// its TCP without an end of its TLS, resets the other, unless that one was told of an end before: then what is under way to it still arrives.
 pub(super) async fn pass(ledger: &Ledger, client: &Stream, reached: &Reached, idle_timeout: Option<Duration>) {
     let shared = &ledger.shared;
     let upstream = &reached.link.stream;
@@ -54,14 +54,14 @@ pub(super) async fn pass(ledger: &Ledger, client: &Stream, reached: &Reached, id
         if !up_done && let Poll::Ready(result) = up.as_mut().poll(context) {
             match result {
                 Ok(()) => up_done = true,
-                Err(Broken::From(_)) => return Poll::Ready(End::ClientReset),
+                Err(Broken::From(_) | Broken::Cut) => return Poll::Ready(End::ClientReset),
                 Err(Broken::To(_)) => return Poll::Ready(End::UpstreamReset),
             }
         }
         if !down_done && let Poll::Ready(result) = down.as_mut().poll(context) {
             match result {
                 Ok(()) => down_done = true,
-                Err(Broken::From(_)) => return Poll::Ready(End::UpstreamReset),
+                Err(Broken::From(_) | Broken::Cut) => return Poll::Ready(End::UpstreamReset),
                 Err(Broken::To(_)) => return Poll::Ready(End::ClientReset),
             }
         }

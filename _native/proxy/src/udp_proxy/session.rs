@@ -17,6 +17,7 @@ use sluice_snapshot::{Balancing, Compiled, Priority, UdpRoute};
 
 use crate::accept::Stop;
 use crate::admitted::Admitted;
+use crate::downstream::Open;
 use crate::ledger::{Kind, Ledger};
 use crate::permit::Limited;
 use crate::pool::Counted;
@@ -157,7 +158,7 @@ pub(super) async fn run(
     ((route, slot), admitted): ((Arc<UdpRoute>, usize), Admitted),
     compiled: Arc<Compiled>,
 ) {
-    let ledger = Ledger::new(admitted, Kind::Udp, (session.client, slot), Some(&route.name), "");
+    let ledger = Ledger::new(Open::new(admitted), Kind::Udp, (session.client, slot), Some(&route.name), "");
     let reached = {
         let mut reaching = Box::pin(reach(ledger, &route, &compiled));
         poll_fn(|context| {

@@ -57,6 +57,11 @@ pub(crate) type Secure = Wire<StreamOwned<ClientConnection, TcpStream>>;
 pub(crate) fn connect(config: &Arc<ClientConfig>, address: SocketAddr, name: &str, before: &[u8]) -> Secure {
     let mut wire = super::connect(address);
     wire.send(before);
+    over(config, wire, name)
+}
+
+/// Begins TLS on a connection, with the first bytes that are sent or read.
+pub(crate) fn over(config: &Arc<ClientConfig>, wire: Wire<TcpStream>, name: &str) -> Secure {
     let name = ServerName::try_from(name.to_owned()).unwrap();
     Wire::new(StreamOwned::new(ClientConnection::new(Arc::clone(config), name).unwrap(), wire.stream))
 }

@@ -141,7 +141,7 @@ pub struct Options {
     pub request_head_timeout_ms: u64,
     /// Silence in a body.
     pub body_idle_timeout_ms: u64,
-    /// Silence on a client connection.
+    /// Silence on a client connection; 0 for no limit.
     pub listener_idle_timeout_ms: u64,
     /// Serve HTTP/1.0.
     pub enable_http10: bool,
