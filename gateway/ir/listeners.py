@@ -41,6 +41,7 @@ class TcpRoute:
     ``server_names`` are compared with the name in the client's TLS hello. With ``terminate`` the listener's termination
     for that name ends TLS and the cleartext is forwarded; without it the TLS bytes go on as they are. A route without
     names takes what no name of another route and no TLS termination of the listener takes, cleartext included.
+    Without ``choices`` connections are closed: a route that cannot work keeps its names from everybody else.
     ``idle_timeout_ms`` is silence in both directions, ``None`` for one hour (Envoy's default), 0 for no limit.
     ``proxy_protocol``: a header of the PROXY protocol with the client's address goes in front of each connection to an
     endpoint, before TLS (haproxy.org, "The PROXY protocol"); no Emissary kind sets it.
