@@ -40,7 +40,7 @@ impl Admitted {
     pub(crate) fn from(mut self, address: IpAddr, listener: &Listener) -> Option<Self> {
         let Some(limit) = listener.max_connections_per_address else { return Some(self) };
         let Some(addresses) = self.shared.addresses() else { return Some(self) };
-        let key = AddressKey::of(address);
+        let key = addresses.key(address);
         if addresses.count(key) >= u64::from(limit) {
             self.shared.count(Global::RefusedByAddress, 1);
             return None;
