@@ -83,7 +83,8 @@ class Listener:
     ``http`` listener says that a ``udp`` one has the same address and port: answers advertise it (RFC 7838).
     ``http2``: HTTP/2 is taken, by ALPN on TLS and by prior knowledge on cleartext (RFC 9113, section 3.3).
     ``max_connections``, ``max_connections_per_address``: most open connections, in all workers; those of an address (an
-    IPv6 /64 network) count over all listeners. ``None`` for no limit.
+    IPv6 /64 network) count over all listeners, but for UDP sessions: who sends a datagram is not known. ``None`` for
+    no limit.
     ``http2_max_concurrent_streams``: ``None`` for that of the options (Emissary: ``http2MaxConcurrentStreams``).
     """
 
