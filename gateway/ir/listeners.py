@@ -41,6 +41,7 @@ class TcpRoute:
     ``server_names`` are compared with the name in the client's TLS hello. With ``terminate`` the listener's termination
     for that name ends TLS and the cleartext is forwarded; without it the TLS bytes go on as they are. A route without
     names takes what no name of another route and no TLS termination of the listener takes, cleartext included.
+    Without ``choices`` connections are closed: a route that cannot work keeps its names from everybody else.
     ``idle_timeout_ms`` is silence in both directions, ``None`` for one hour (Envoy's default), 0 for no limit.
     ``proxy_protocol``: a header of the PROXY protocol with the client's address goes in front of each connection to an
     endpoint, before TLS (haproxy.org, "The PROXY protocol"); no Emissary kind sets it.
@@ -82,7 +83,8 @@ class Listener:
     ``http`` listener says that a ``udp`` one has the same address and port: answers advertise it (RFC 7838).
     ``http2``: HTTP/2 is taken, by ALPN on TLS and by prior knowledge on cleartext (RFC 9113, section 3.3).
     ``max_connections``, ``max_connections_per_address``: most open connections, in all workers; those of an address (an
-    IPv6 /64 network) count over all listeners. ``None`` for no limit.
+    IPv6 /64 network) count over all listeners, but for UDP sessions: who sends a datagram is not known. ``None`` for
+    no limit.
     ``http2_max_concurrent_streams``: ``None`` for that of the options (Emissary: ``http2MaxConcurrentStreams``).
     """
 

@@ -277,3 +277,34 @@ def test_a_drain_ends(tmp_path: Path, ports: Ports) -> None:
             assert rest(client) == b""
             assert ended(gateway) == 0
             assert "1 connection was cut" in gateway.log()
+
+
+def test_a_broken_tcp_mapping_gives_its_name_to_nobody(tmp_path: Path, ports: Ports) -> None:
+    """Its connections would be decrypted by the Host that covers the name, or go to the TCPMapping for the rest."""
+    authority = Authority()
+    leaf = authority.issue(WEB)
+    names = ("heavy.example", "nowhere.example", "secret.test")
+    with Backend(plain(200, b"web")) as web, Echo(b"rest ") as rest_of_all:
+        objects = [
+            m.listener("https", ports.https, "HTTPS"),
+            m.tls_secret("cert", leaf.chain, leaf.key),
+            m.host("web", "*.example", secret="cert"),
+            m.mapping("all", "/", f"{LOOPBACK}:{web.port}"),
+            m.host("secret", "secret.test", secret="missing"),
+            m.tcp_mapping("secret", ports.https, rest_of_all.service, host="secret.test"),
+            m.tcp_mapping("heavy", ports.https, rest_of_all.service, host="heavy.example", weight=60),
+            m.tcp_mapping("heavy-too", ports.https, rest_of_all.service, host="heavy.example", weight=60),
+            m.tcp_mapping("nowhere", ports.https, "http://", host="nowhere.example"),
+            m.tcp_mapping("rest", ports.https, rest_of_all.service),
+        ]
+        with GatewayProcess(tmp_path, ports, objects) as gateway:
+            for count, name in enumerate(names, start=1):
+                with pytest.raises((ssl.SSLError, ConnectionResetError)):
+                    authority.client_context().wrap_socket(connect(ports.https), server_hostname=name)
+                until(lambda count=count: failures(gateway, "no_route") == count, f"{name} is refused")  # type: ignore[misc]
+            with authority.client_context().wrap_socket(connect(ports.https), server_hostname=WEB) as client:
+                client.sendall(b"GET / HTTP/1.1\r\nHost: web.example\r\nConnection: close\r\n\r\n")
+                assert rest(client).endswith(b"web")
+            with connect(ports.https) as client:
+                client.sendall(b"not TLS")
+                assert take(client, 12) == b"rest not TLS"

@@ -2,7 +2,8 @@
 //!
 //! Each worker adds to counters of its own that an address finds by two hashes; the count of an address is the smaller of
 //! the two sums over all workers. Addresses that share a counter can only make a count too high, which two hashes make
-//! rare: with 10,000 connected addresses, one in fifteen reads too high, by the connections of a stranger or two.
+//! rare: with 10,000 connected addresses, one in fifteen reads too high, by the connections of a stranger or two. The hashes
+//! have a secret seed: nobody can choose addresses that share the counters of a victim.
 //! Nothing is written, nor read, before an address is first counted: even a read allocates the page of a memory file.
 
 use std::net::IpAddr;
@@ -28,15 +29,15 @@ pub(crate) const fn words(workers: usize) -> usize {
 pub struct AddressKey([usize; HASHES]);
 
 impl AddressKey {
-    /// The counters of an address.
+    /// The counters of an address. All workers must have the same `seed`, and clients must not know it: an IPv6 /48 has
+    /// networks enough to fill the counters of any other address.
     #[must_use]
-    pub fn of(address: IpAddr) -> Self {
+    pub fn of(seed: u64, address: IpAddr) -> Self {
         let network = match address.to_canonical() {
             IpAddr::V4(v4) => 1 << 127 | u128::from(v4.to_bits()),
             IpAddr::V6(v6) => v6.to_bits() >> 64,
         };
-        // All workers must agree, so the hash has no secret; a client would have to own many addresses to use that.
-        let hash = XxHash64::oneshot(0, &network.to_le_bytes());
+        let hash = XxHash64::oneshot(seed, &network.to_le_bytes());
         let index = |shift: u32| usize::try_from(hash >> shift).unwrap_or(0) % COUNTERS;
         Self([index(0) + 8, index(32) + 8 + COUNTERS])
     }
@@ -44,22 +45,31 @@ impl AddressKey {
 
 /// The counters of all workers.
 #[derive(Debug, Clone, Copy)]
-pub struct Addresses<'m>(&'m [AtomicU64]);
+pub struct Addresses<'m> {
+    memory: &'m [AtomicU64],
+    seed: u64,
+}
 
 impl<'m> Addresses<'m> {
     /// `memory` is [`words`] long.
-    pub(crate) fn over(memory: &'m [AtomicU64]) -> Self {
-        Self(memory)
+    pub(crate) fn over(memory: &'m [AtomicU64], seed: u64) -> Self {
+        Self { memory, seed }
+    }
+
+    /// The counters of an address.
+    #[must_use]
+    pub fn key(self, address: IpAddr) -> AddressKey {
+        AddressKey::of(self.seed, address)
     }
 
     fn region(self, worker: usize) -> &'m [AtomicU64] {
-        self.0.get(Range { start: worker * WORDS, end: (worker + 1) * WORDS }).unwrap_or_default()
+        self.memory.get(Range { start: worker * WORDS, end: (worker + 1) * WORDS }).unwrap_or_default()
     }
 
     /// Connections of an address in all workers.
     #[must_use]
     pub fn count(self, key: AddressKey) -> u64 {
-        let used = self.0.chunks_exact(WORDS).filter(|region| region[0].load(Relaxed) != 0);
+        let used = self.memory.chunks_exact(WORDS).filter(|region| region[0].load(Relaxed) != 0);
         let sums = used.fold([0_u64; HASHES], |mut sums, region| {
             for (sum, &at) in sums.iter_mut().zip(&key.0) {
                 *sum += region[at].load(Relaxed);
@@ -107,13 +117,13 @@ mod tests {
     }
 
     fn key(text: &str) -> AddressKey {
-        AddressKey::of(text.parse().expect("an address"))
+        AddressKey::of(7, text.parse().expect("an address"))
     }
 
     #[test]
     fn connections_of_all_workers_count() {
         let memory = memory(3);
-        let addresses = Addresses::over(&memory);
+        let addresses = Addresses::over(&memory, 7);
         let (one, other) = (key("192.0.2.1"), key("192.0.2.2"));
         for worker in [0, 1, 1] {
             addresses.enter(worker, one);
@@ -130,7 +140,7 @@ mod tests {
     #[test]
     fn a_worker_that_is_gone_holds_nothing() {
         let memory = memory(2);
-        let addresses = Addresses::over(&memory);
+        let addresses = Addresses::over(&memory, 7);
         let one = key("192.0.2.1");
         addresses.enter(0, one);
         addresses.enter(1, one);
@@ -150,10 +160,29 @@ mod tests {
     }
 
     #[test]
+    fn who_shares_counters_depends_on_the_seed() {
+        // What a client with 2001:db8:1::/48 finds against a victim while it knows the seed.
+        let victim: IpAddr = "192.0.2.1".parse().expect("an address");
+        let networks = (0..=u16::MAX).map(|n| IpAddr::from([0x2001, 0xdb8, 1, n, 0, 0, 0, 1]));
+        let hits = |seed: u64, address: IpAddr| {
+            let (own, other) = (AddressKey::of(seed, victim), AddressKey::of(seed, address));
+            (own.0[0] == other.0[0], own.0[1] == other.0[1])
+        };
+        let chosen: Vec<_> = networks.filter(|address| matches!(hits(0, *address), (true, _) | (_, true))).collect();
+        let (first, second) = chosen
+            .iter()
+            .map(|address| hits(0, *address))
+            .fold((0, 0), |(first, second), hit| (first + u32::from(hit.0), second + u32::from(hit.1)));
+        assert!(first > 0 && second > 0, "both counters of the victim can be filled");
+        let still = chosen.iter().filter(|address| matches!(hits(0x5eed, **address), (true, _) | (_, true))).count();
+        assert_eq!(still, 0, "with another seed none of them matters");
+    }
+
+    #[test]
     fn strangers_hardly_ever_count() {
         let memory = memory(1);
-        let addresses = Addresses::over(&memory);
-        let all: Vec<_> = (0..2000_u32).map(|n| AddressKey::of(IpAddr::from(n.to_be_bytes()))).collect();
+        let addresses = Addresses::over(&memory, 7);
+        let all: Vec<_> = (0..2000_u32).map(|n| AddressKey::of(7, IpAddr::from(n.to_be_bytes()))).collect();
         for key in &all {
             addresses.enter(0, *key);
         }

@@ -19,7 +19,7 @@ use thiserror::Error;
 /// First word of the memory: `SLUICE` and two zero bytes.
 pub const MAGIC: u64 = 0x534c_5549_4345_0000;
 /// Changes with every change of this layout.
-pub const VERSION: u64 = 4;
+pub const VERSION: u64 = 5;
 /// Rows for listeners in each region; row 0 is shared by all that found no row.
 pub const LISTENERS: usize = 64;
 /// Rows for clusters in each region; row 0 is shared by all that found no row.
@@ -32,6 +32,8 @@ pub const LIMIT_ENTRIES: usize = 65_536;
 pub(crate) const HEADER_WORDS: usize = 64;
 /// Word of the header that the master writes: see [`Pressure`].
 const PRESSURE_AT: usize = 8;
+/// Word of the header with the secret that [`Layout::open`] put there.
+const SEED_AT: usize = 9;
 pub(crate) const GLOBAL_WORDS: usize = 128;
 pub(crate) const ROW_WORDS: usize = 64;
 pub(crate) const REJECTS_AT: usize = GLOBAL_WORDS - REJECTS;
@@ -114,7 +116,8 @@ impl Layout {
     /// Connections by client address.
     #[must_use]
     pub fn addresses(self, memory: &[AtomicU64]) -> Option<Addresses<'_>> {
-        Some(Addresses::over(memory.get(self.addresses_range())?))
+        let seed = memory.get(SEED_AT)?.load(Relaxed);
+        Some(Addresses::over(memory.get(self.addresses_range())?, seed))
     }
 
     /// How short of memory the pod is.
@@ -163,13 +166,15 @@ impl Layout {
         start..start + REGION_WORDS
     }
 
-    /// Claim fresh (all zero) memory for this layout, or check that it was claimed for the same one.
-    pub fn open(self, memory: &[AtomicU64]) -> Result<(), LayoutError> {
+    /// Claim fresh (all zero) memory for this layout, or check that it was claimed for the same one. `seed` is a secret
+    /// random number for the hashes that all workers must agree on; memory that is in use keeps the one it has.
+    pub fn open(self, memory: &[AtomicU64], seed: u64) -> Result<(), LayoutError> {
         self.fits(memory)?;
         let [magic, version, workers] = std::array::from_fn(|at| memory[at].load(Relaxed));
         if [magic, version, workers] == [0; 3] {
             memory[1].store(VERSION, Relaxed);
             memory[2].store(self.workers as u64, Relaxed);
+            memory[SEED_AT].store(seed, Relaxed);
             memory[0].store(MAGIC, Relaxed);
             return Ok(());
         }

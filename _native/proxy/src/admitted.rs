@@ -45,7 +45,7 @@ impl Admitted {
     pub(crate) fn claim(&mut self, address: IpAddr, listener: &Listener) -> bool {
         let Some(limit) = listener.max_connections_per_address else { return true };
         let Some(addresses) = self.shared.addresses() else { return true };
-        let key = AddressKey::of(address);
+        let key = addresses.key(address);
         if addresses.count(key) >= u64::from(limit) {
             self.shared.count(Global::RefusedByAddress, 1);
             return false;

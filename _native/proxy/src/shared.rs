@@ -131,7 +131,7 @@ impl Shared {
         log: Option<LogWriter>,
         seed: u64,
     ) -> Result<Rc<Self>, LayoutError> {
-        layout.open(memory.words())?;
+        layout.open(memory.words(), crate::random_seed())?;
         layout.region(memory.words(), worker)?;
         Ok(Rc::new(Self {
             host,

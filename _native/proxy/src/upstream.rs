@@ -160,15 +160,25 @@ pub(crate) async fn acquire(shared: &Rc<Shared>, ask: &Ask<'_>) -> Result<(Upstr
     Ok((upstream, Wire::Http1(link)))
 }
 
-/// Connects once the circuit breaker allows another connection.
+/// Connects once the circuit breaker allows another connection. How long to wait for that is up to the caller.
 pub(crate) async fn connect_counted(
     shared: &Rc<Shared>,
     ask: &Ask<'_>,
     chosen: &Chosen,
 ) -> Result<(Stream, Option<Permit>), ProxyError> {
+    connect_before(shared, ask, chosen, u64::MAX).await
+}
+
+/// As [`connect_counted`], with [`ProxyError::Overflow`] if the circuit breaker allows no connection before `until_ns`.
+pub(crate) async fn connect_before(
+    shared: &Rc<Shared>,
+    ask: &Ask<'_>,
+    chosen: &Chosen,
+    until_ns: u64,
+) -> Result<(Stream, Option<Permit>), ProxyError> {
     let permit = match &ask.limited {
         None => None,
-        Some(limited) => Some(connection_permit(shared, limited).await?),
+        Some(limited) => Some(connection_permit(shared, limited, until_ns).await?),
     };
     let began = shared.host.now_ns();
     let connected = connect(shared, ask.cluster, chosen.address, ask.preface).await;
@@ -183,14 +193,18 @@ pub(crate) async fn connect_counted(
 }
 
 /// Waits for its turn to make a connection. Other workers free theirs without telling, so it looks from time to time.
-async fn connection_permit(shared: &Rc<Shared>, limited: &Limited) -> Result<Permit, ProxyError> {
+async fn connection_permit(shared: &Rc<Shared>, limited: &Limited, until_ns: u64) -> Result<Permit, ProxyError> {
     if let Some(permit) = limited.take(shared, Resource::Connections) {
         return Ok(permit);
     }
     let _pending = limited.take(shared, Resource::Pending).ok_or(ProxyError::Overflow)?;
     let timer = Timer::new(&shared.host);
     loop {
-        timer.sleep_until(shared.host.now_ns() + PENDING_NS).await;
+        let now = shared.host.now_ns();
+        if now >= until_ns {
+            return Err(ProxyError::Overflow);
+        }
+        timer.sleep_until(now + PENDING_NS).await;
         if let Some(permit) = limited.retake(shared, Resource::Connections) {
             return Ok(permit);
         }

@@ -204,6 +204,59 @@ fn a_broken_certificate_falls_to_nobody_else() {
 }
 
 #[test]
+fn a_route_that_leads_nowhere_gives_its_name_to_nobody() {
+    let authority = Authority::new();
+    let (web, other) = (Upstream::http(|_| ok("web")), Upstream::named("other"));
+    let (passed, ended) = (Upstream::named("passed"), Upstream::named("ended"));
+    let mut sections = shared_port(&authority, &web, &passed, &ended);
+    sections[0].1["terminations"] = json!([termination(&["*.test"], "web")]);
+    sections.push(("cluster", cluster("other", &[other.address])));
+    let mut broken = tcp_route(&["pass.test"], "passed");
+    broken["choices"] = json!([]);
+    let mut ending = tcp_route(&["end.test"], "ended");
+    ending["terminate"] = json!(true);
+    ending["choices"][0]["weight"] = json!(0.0);
+    sections[0].1["tcp_routes"] = json!([broken, ending, tcp_route(&[], "other")]);
+    let gate = Gate::with_issues(&sections);
+    for (name, count) in [("pass.test", 1), ("end.test", 2)] {
+        let bytes = hello(&authority, name);
+        gate.run(move |address| {
+            let mut wire = connect(address);
+            wire.send(&bytes);
+            assert!(wire.was_reset(), "an answer for {name}");
+        });
+        assert_eq!(gate.global(Global::TcpNoRoute), count);
+    }
+    // The name beside them is served as before.
+    let config = authority.client();
+    gate.run(move |address| {
+        let mut wire = secure::connect(&config, address, "web.test", b"");
+        wire.send(b"GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
+        assert_eq!(wire.answer(false).text(), "web");
+    });
+    gate.assert_settled();
+    assert_eq!((other.connections(), passed.connections(), ended.connections()), (0, 0, 0));
+}
+
+#[test]
+fn a_broken_route_for_the_rest_leaves_it_to_nobody() {
+    let web = Upstream::http(|_| ok("web"));
+    let mut rest = tcp_route(&[], "web");
+    rest["choices"] = json!([]);
+    let mut port = listener();
+    port["tcp_routes"] = json!([rest]);
+    let gate = Gate::new(&[
+        ("listener", port),
+        ("virtual_host", host(&[route("/", "web")])),
+        ("cluster", cluster("web", &[web.address])),
+    ]);
+    // Nothing has to be read for that; HTTP would wait for a request.
+    gate.run(|address| assert!(connect(address).was_reset(), "an end instead of a reset"));
+    gate.assert_settled();
+    assert_eq!((gate.global(Global::TcpNoRoute), web.connections()), (1, 0));
+}
+
+#[test]
 fn cleartext_http_beside_names() {
     let authority = Authority::new();
     let (web, passed) = (Upstream::http(|_| ok("web")), passed_to(&authority, "pass.test"));

@@ -253,6 +253,25 @@ fn a_circuit_breaker_bounds_connections() {
 }
 
 #[test]
+fn a_connection_waits_for_room_no_longer_than_for_an_endpoint() {
+    let upstream = Upstream::mirror();
+    let mut sections = all_to(upstream.address);
+    sections[1].1["breakers"] = json!([{"max_connections": 1, "max_pending_requests": 1}]);
+    sections[1].1["connect_timeout_ms"] = json!(50);
+    let gate = Gate::new(&sections);
+    gate.run(|address| {
+        let mut first = connect(address);
+        first.send(b"x");
+        first.take(1);
+        assert!(connect(address).was_reset(), "while the first one is open");
+        first.send(b"y");
+        assert_eq!(first.take(1), b"y");
+    });
+    gate.assert_settled();
+    assert_eq!((gate.global(Global::TcpOverflow), upstream.connections()), (1, 1));
+}
+
+#[test]
 fn a_client_address_keeps_its_endpoint() {
     let upstreams = [Upstream::named("a"), Upstream::named("b"), Upstream::named("c")];
     let endpoints = [upstreams[0].address, upstreams[1].address, upstreams[2].address];

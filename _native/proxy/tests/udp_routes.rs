@@ -144,6 +144,20 @@ fn there_is_a_limit_to_sessions() {
 }
 
 #[test]
+fn datagrams_do_not_count_for_the_address_they_claim() {
+    let mut sections = udp(&[service("a")]);
+    sections[0].1["max_connections_per_address"] = json!(1);
+    let (gate, address) = serving(&sections);
+    gate.run(move |_| {
+        let held = [client(address), client(address), client(address)];
+        for client in &held {
+            assert_eq!(ask(client, b"x"), b"ax");
+        }
+    });
+    assert_eq!((gate.global(Global::RefusedByAddress), gate.global(Global::UdpSessions)), (0, 3));
+}
+
+#[test]
 fn an_endpoint_that_does_not_listen_is_left() {
     let gone = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let (gate, address) = serving(&udp(&[gone, service("up")]));

@@ -128,7 +128,9 @@ impl SharedMemory {
         let layout = Layout { workers };
         let words = SharedWords::map(duplicate(fd)?, layout.words())
             .map_err(|error| PyOSError::new_err((error.raw_os_error(), format!("cannot map the memory: {error}"))))?;
-        layout.open(words.words()).map_err(|error| NativeError::new_err(error.to_string()))?;
+        layout
+            .open(words.words(), sluice_proxy::random_seed())
+            .map_err(|error| NativeError::new_err(error.to_string()))?;
         Ok(Self { words: Arc::new(words), layout })
     }
 

@@ -31,7 +31,8 @@ pub struct TcpRoute {
     pub name: Arc<str>,
     /// Where it was declared.
     pub origin: Origin,
-    /// Never empty; the weights of all are above zero together.
+    /// Empty for a route that cannot work: it keeps its server names from everybody else, and its connections are
+    /// closed. Otherwise the weights of all are above zero together.
     pub choices: Box<[TcpChoice]>,
     /// Longest silence in both directions; `None` is off.
     pub idle_timeout: Option<Duration>,
@@ -42,7 +43,7 @@ pub struct TcpRoute {
 }
 
 impl TcpRoute {
-    /// The member that takes a connection. `roll` is a fresh number from 0 (included) to 1 (excluded); shares that do
+    /// The member that takes a connection; `None` if none does. `roll` is a fresh number from 0 (included) to 1 (excluded); shares that do
     /// not sum up to 100 count in proportion.
     pub fn choose(&self, roll: f64) -> Option<&TcpChoice> {
         choose(&self.choices, roll)
@@ -101,25 +102,27 @@ impl TcpRoutes {
         &self.findings
     }
 
-    /// Compiles. A route that cannot work is reported and left out; its names keep nobody else from taking them.
+    /// Compiles. A route that cannot work is reported and keeps its names: whoever else would take its connections was
+    /// not meant to see them.
     pub(crate) fn compile(model: &model::Listener, certificates: &Certificates) -> Self {
         let mut findings = Findings::default();
         let mut routes = Vec::with_capacity(model.tcp_routes.len());
         let mut names: Vec<(&str, usize, usize)> = Vec::new();
         let mut other = None;
         for (n, route) in model.tcp_routes.iter().enumerate() {
-            let built = match compile(route) {
-                Ok(built) => built,
-                Err((field, message)) => {
-                    findings.add(format!("tcp_routes[{n}].{field}"), message);
-                    continue;
-                }
-            };
+            let choices = usable(route).unwrap_or_else(|(field, message)| {
+                findings.add(format!("tcp_routes[{n}].{field}"), message);
+                Box::default()
+            });
             names.extend(route.server_names.iter().map(|name| (name.as_str(), n, routes.len())));
-            if route.server_names.is_empty() && other.replace(routes.len()).is_some() {
-                findings.add(format!("tcp_routes[{n}].server_names"), "another route takes every name, too");
+            if route.server_names.is_empty() {
+                // As with names, the first one has it.
+                if other.is_some() {
+                    findings.add(format!("tcp_routes[{n}].server_names"), "another route takes every name, too");
+                }
+                other = other.or(Some(routes.len()));
             }
-            routes.push(built);
+            routes.push(compile(route, choices));
         }
         let (map, errors) = DomainMap::compile(names.iter().map(|(name, _, at)| (*name, *at)));
         for (index, error) in errors {
@@ -158,21 +161,27 @@ pub(crate) fn members(choices: &[model::TcpChoice]) -> Result<Box<[TcpChoice]>, 
     Ok(choices.iter().map(choice).collect())
 }
 
-fn compile(route: &model::TcpRoute) -> Result<TcpRoute, (&'static str, String)> {
-    let choices = members(&route.choices).map_err(|message| ("choices", message))?;
+/// Members of a TCP route, or the field that is wrong and why. None is what the translation says of a route that it has
+/// reported itself.
+fn usable(route: &model::TcpRoute) -> Result<Box<[TcpChoice]>, (&'static str, String)> {
     if route.terminate && route.server_names.is_empty() {
         return Err(("terminate", "TLS can only be ended for server names".to_owned()));
     }
-    Ok(TcpRoute {
+    if route.choices.is_empty() { Ok(Box::default()) } else { members(&route.choices).map_err(|it| ("choices", it)) }
+}
+
+fn compile(route: &model::TcpRoute, choices: Box<[TcpChoice]>) -> TcpRoute {
+    TcpRoute {
         name: Arc::from(route.name.as_str()),
         origin: route.origin.clone(),
+        // For a connection that goes nowhere there is nothing to decrypt.
+        terminate: route.terminate && !choices.is_empty(),
         choices,
         idle_timeout: match route.idle_timeout_ms {
             None => Some(IDLE),
             Some(0) => None,
             Some(ms) => Some(Duration::from_millis(ms)),
         },
-        terminate: route.terminate,
         proxy_protocol: route.proxy_protocol,
-    })
+    }
 }

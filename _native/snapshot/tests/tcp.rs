@@ -76,7 +76,7 @@ fn shares_and_silence() {
 }
 
 #[test]
-fn routes_that_cannot_work_are_left_out() {
+fn routes_that_cannot_work_keep_what_they_would_take() {
     let mut heavy = route("heavy", &["h"]);
     heavy["choices"] = json!([choice("x", 101.0)]);
     let mut empty = route("empty", &["e"]);
@@ -92,10 +92,31 @@ fn routes_that_cannot_work_are_left_out() {
             "tcp_routes[1].choices",
             "tcp_routes[2].terminate",
             "tcp_routes[3].server_names",
+            "tcp_routes[4].server_names",
             "tcp_routes[5].server_names",
         ]
     );
-    assert!(named(&compiled, "h").is_none() && named(&compiled, "e").is_none());
+    assert!(routes(&compiled).other().unwrap().choices.is_empty(), "the first one keeps every other name");
+    for name in ["h", "e"] {
+        let route = routes(&compiled).named(name).unwrap();
+        assert!(route.choices.is_empty() && route.choose(0.5).is_none(), "{name} leads nowhere");
+    }
+}
+
+#[test]
+fn a_route_that_leads_nowhere_goes_before_wider_ones() {
+    let mut closed = route("closed", &["a.x"]);
+    closed["choices"] = json!([]);
+    closed["terminate"] = json!(true);
+    let compiled = full(&[("listener", tcp(&[closed, route("wild", &["*.x"]), route("any", &[])]))]);
+    assert_eq!(paths(&compiled), Vec::<String>::new(), "whoever left the choices out has reported why");
+    let closed = routes(&compiled).named("a.x").unwrap();
+    assert_eq!((&*closed.name, closed.choices.len(), closed.terminate), ("closed", 0, false));
+    let mut rest = route("rest", &[]);
+    rest["choices"] = json!([choice("x", 101.0)]);
+    let compiled = full(&[("listener", tcp(&[rest]))]);
+    assert!(!routes(&compiled).is_empty());
+    assert!(routes(&compiled).other().unwrap().choose(0.5).is_none());
 }
 
 #[test]

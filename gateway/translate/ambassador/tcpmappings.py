@@ -3,7 +3,8 @@
 Source of the rules: Emissary's ``irtcpmapping.py``, ``irtcpmappinggroup.py`` and ``v3listener.py`` (features.md 1.2,
 "TCPMapping"). Mappings with the same address, port and host share connections by weight. A host is compared with the
 name in the TLS hello: TLS is terminated as the Host or TLSContext of that name says. Without one Emissary serves
-nothing; here the bytes are passed through.
+nothing; here the bytes are passed through. What cannot be served is closed: a route without choices keeps the name
+from wider names, from the route for every connection and from HTTP.
 """
 
 from __future__ import annotations
@@ -68,11 +69,11 @@ def translate_tcp_mappings(
         spec = mapping.spec
         address = spec.address or settings.bind_address
         groups.setdefault((address, spec.port, _host(mapping)), []).append(mapping)
-    parts = [
+    return [
         guarded(members[0].origin, found, lambda key=key, members=members: _part(key, members, around, found))  # type: ignore[misc]
+        or _closed(key, members[0])
         for key, members in groups.items()
     ]
-    return [part for part in parts if part is not None]
 
 
 def _host(mapping: TCPMapping) -> str:
@@ -83,7 +84,7 @@ def _host(mapping: TCPMapping) -> str:
 
 def _part(
     key: tuple[str, int, str], mappings: Sequence[TCPMapping], around: _Surroundings, found: Collector
-) -> TcpPart | None:
+) -> TcpPart:
     address, port, host = key
     members = _agreeing(mappings, found)
     first = members[0]
@@ -92,19 +93,19 @@ def _part(
         try:
             termination = _termination(host, first, around, found)
         except (SecretError, TerminationError) as error:
-            found.error("tcp-tls", f"{error}; the TCPMapping is not served", first.origin, "spec.host")
-            return None
+            found.error("tcp-tls", f"{error}; its connections are closed", first.origin, "spec.host")
+            return _closed(key, first)
     try:
         parts = shares([member.spec.weight for member in members])
     except WeightError as error:
         for member in members:
-            found.error("group-weights", f"{error}; none of its TCPMappings is served", member.origin, "spec.weight")
-        return None
+            found.error("group-weights", f"{error}; its connections are closed", member.origin, "spec.weight")
+        return _closed(key, first)
     choices = [
         choice for index, share in parts if (choice := _choice(members[index], share, around, found)) is not None
     ]
     if not choices:
-        return None
+        return _closed(key, first)
     route = ir.TcpRoute(
         name=f"tcp/{first.namespace}/{first.name}",
         origin=ir_origin(first.origin),
@@ -114,6 +115,18 @@ def _part(
         terminate=termination is not None,
     )
     return TcpPart(first.origin, address, port, route, termination)
+
+
+def _closed(key: tuple[str, int, str], first: TCPMapping) -> TcpPart:
+    """Of a group that cannot be served."""
+    address, port, host = key
+    route = ir.TcpRoute(
+        name=f"tcp/{first.namespace}/{first.name}",
+        origin=ir_origin(first.origin),
+        server_names=(host,) if host else (),
+        choices=(),
+    )
+    return TcpPart(first.origin, address, port, route)
 
 
 def _agreeing(mappings: Sequence[TCPMapping], found: Collector) -> list[TCPMapping]:

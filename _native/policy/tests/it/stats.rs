@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 fn memory(layout: Layout) -> Vec<AtomicU64> {
     let memory: Vec<AtomicU64> = (0..layout.words()).map(|_| AtomicU64::new(0)).collect();
-    layout.open(&memory).unwrap();
+    layout.open(&memory, 1).unwrap();
     memory
 }
 
@@ -41,15 +41,31 @@ fn parts_do_not_overlap() {
 fn memory_is_checked() {
     let layout = Layout { workers: 2 };
     let memory = memory(layout);
-    assert_eq!(layout.open(&memory), Ok(()));
+    assert_eq!(layout.open(&memory, 1), Ok(()));
     assert_eq!(memory[0].load(Relaxed), MAGIC);
     let too_small = LayoutError::TooSmall { needed: layout.words(), found: 10 };
-    assert_eq!(layout.open(&memory[..10]), Err(too_small));
+    assert_eq!(layout.open(&memory[..10], 1), Err(too_small));
     assert!(layout.region(&memory[..10], 0).is_err());
     assert_eq!(layout.region(&memory, 2).unwrap_err(), LayoutError::NoSlot(2));
-    assert!(matches!(Layout { workers: 1 }.open(&memory), Err(LayoutError::Foreign { workers: 2, .. })));
+    assert!(matches!(Layout { workers: 1 }.open(&memory, 1), Err(LayoutError::Foreign { workers: 2, .. })));
     memory[1].store(99, Relaxed);
-    assert!(matches!(layout.open(&memory), Err(LayoutError::Foreign { version: 99, .. })));
+    assert!(matches!(layout.open(&memory, 1), Err(LayoutError::Foreign { version: 99, .. })));
+}
+
+#[test]
+fn whoever_claims_the_memory_chooses_the_seed() {
+    let layout = Layout { workers: 1 };
+    let address = "192.0.2.1".parse().unwrap();
+    let key = |memory: &[AtomicU64]| layout.addresses(memory).unwrap().key(address);
+    let [one, other] = [1, 2].map(|seed| {
+        let memory: Vec<AtomicU64> = (0..layout.words()).map(|_| AtomicU64::new(0)).collect();
+        layout.open(&memory, seed).unwrap();
+        memory
+    });
+    assert_ne!(key(&one), key(&other));
+    let before = key(&one);
+    layout.open(&one, 2).unwrap();
+    assert_eq!(key(&one), before, "a worker that comes later agrees with the others");
 }
 
 #[test]

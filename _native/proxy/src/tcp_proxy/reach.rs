@@ -15,10 +15,10 @@ use crate::ledger::Ledger;
 use crate::permit::Limited;
 use crate::pool::Link;
 use crate::proxy_protocol::{self, Ends};
-use crate::rules;
+use crate::rules::{self, nanos};
 use crate::stream::Stream;
 use crate::target::Chosen;
-use crate::upstream::{Ask, choose, connect_counted};
+use crate::upstream::{Ask, choose, connect_before};
 
 /// Endpoints that are tried for one connection, each once.
 const ENDPOINTS: usize = 3;
@@ -104,7 +104,9 @@ async fn attempts(
         }
         ledger.upstream.set(Some(chosen.address));
         let began = shared.host.now_ns();
-        match connect_counted(shared, &ask, &chosen).await {
+        // Unlike a request a connection has no timeout of its own that would end the wait for the circuit breaker.
+        let until = began.saturating_add(nanos(cluster.connect_timeout));
+        match connect_before(shared, &ask, &chosen, until).await {
             Ok((stream, permit)) => {
                 let now = shared.host.now_ns();
                 // What an answered request is for HTTP (Envoy counts a connection as a success, too).

@@ -4,6 +4,7 @@
 //! one worker. What it sends goes out of a socket of its session, so that answers find their way back.
 
 mod session;
+mod waiting;
 
 use std::cell::RefCell;
 use std::future::poll_fn;
@@ -23,6 +24,7 @@ use crate::accept::Stop;
 use crate::admitted::Admitted;
 use crate::shared::Shared;
 use session::{Rejected, Session};
+use waiting::Total;
 
 /// Buffers of one receive. Each takes the longest datagram, or a train of equal ones that the kernel has put together.
 const BATCH: usize = 4;
@@ -37,14 +39,20 @@ struct Forwarder {
     name: Rc<str>,
     io: UdpIo,
     sessions: RefCell<AHashMap<SocketAddr, Rc<Session>>>,
+    waiting: Rc<Total>,
 }
 
 /// Starts to forward what comes to a bound socket for the listener section `name`. Its sessions end with it.
 pub(crate) fn start(shared: &Rc<Shared>, name: &str, fd: OwnedFd) -> Result<Rc<Stop>, HostError> {
     let io = UdpIo::from_fd(&shared.host, fd)?;
     io.allow_fragments();
-    let forwarder =
-        Rc::new(Forwarder { shared: Rc::clone(shared), name: Rc::from(name), io, sessions: RefCell::default() });
+    let forwarder = Rc::new(Forwarder {
+        shared: Rc::clone(shared),
+        name: Rc::from(name),
+        io,
+        sessions: RefCell::default(),
+        waiting: Rc::default(),
+    });
     let stop = Rc::new(Stop::default());
     shared.host.spawn(receive(forwarder, Rc::clone(&stop)));
     Ok(stop)
@@ -117,9 +125,13 @@ impl Forwarder {
         if let Some(row) = shared.listener_row(listener.slot as usize) {
             row.add(Field::Connections, 1);
         }
-        let admitted = Admitted::new(shared, listener);
-        let Some(admitted) = admitted.and_then(|it| it.from(client.ip().to_canonical(), listener)) else { return };
-        let session = Rc::new(Session::new(&shared.host, (client, local), compiled.version, route.idle_timeout, first));
+        // Not for the address: nobody has shown that it is the sender's, and what counts for it keeps its connections out.
+        let Some(admitted) = Admitted::new(shared, listener) else { return };
+        let times = (compiled.version, route.idle_timeout);
+        let session = Rc::new(Session::new(&shared.host, (client, local), times, &self.waiting));
+        if session.send(first).is_err() {
+            return shared.count(Global::UdpDropped, 1);
+        }
         self.sessions.borrow_mut().insert(client, Rc::clone(&session));
         let place = (Arc::clone(route), listener.slot as usize);
         shared.host.spawn_in_turn(session::run(Rc::clone(self), session, (place, admitted), Arc::clone(compiled)));

@@ -1,7 +1,6 @@
 //! One client of a UDP route and the endpoint that serves it.
 
-use std::cell::{Cell, OnceCell, RefCell};
-use std::collections::VecDeque;
+use std::cell::{Cell, OnceCell};
 use std::future::{Future, poll_fn};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -26,9 +25,7 @@ use crate::target::Chosen;
 use crate::upstream::{Ask, choose};
 
 use super::Forwarder;
-
-/// Datagrams that wait while the name of a cluster is resolved.
-const WAITING: usize = 16;
+use super::waiting::{Total, Waiting};
 
 /// Why a datagram was not taken.
 pub(super) enum Rejected {
@@ -49,7 +46,7 @@ pub(super) struct Session {
     idle_ns: u64,
     timer: Timer,
     stop: Stop,
-    waiting: RefCell<VecDeque<Box<[u8]>>>,
+    waiting: Waiting,
     reached: OnceCell<Reached>,
 }
 
@@ -66,11 +63,10 @@ impl Session {
     pub(super) fn new(
         host: &Host,
         (client, local): (SocketAddr, Option<IpAddr>),
-        version: u64,
-        idle_timeout: Duration,
-        first: &[u8],
+        (version, idle_timeout): (u64, Duration),
+        total: &Rc<Total>,
     ) -> Self {
-        let session = Self {
+        Self {
             client,
             local,
             host: host.clone(),
@@ -78,11 +74,9 @@ impl Session {
             idle_ns: nanos(idle_timeout),
             timer: Timer::new(host),
             stop: Stop::default(),
-            waiting: RefCell::new(VecDeque::from([Box::from(first)])),
+            waiting: Waiting::new(total),
             reached: OnceCell::new(),
-        };
-        session.touch();
-        session
+        }
     }
 
     fn touch(&self) {
@@ -97,12 +91,7 @@ impl Session {
     pub(super) fn send(&self, datagram: &[u8]) -> Result<(), Rejected> {
         self.touch();
         let Some(reached) = self.reached.get() else {
-            let mut waiting = self.waiting.borrow_mut();
-            if waiting.len() >= WAITING {
-                return Err(Rejected::Full);
-            }
-            waiting.push_back(Box::from(datagram));
-            return Ok(());
+            return if self.waiting.push(datagram) { Ok(()) } else { Err(Rejected::Full) };
         };
         match reached.io.try_send(datagram) {
             Ok(()) => {

@@ -150,7 +150,7 @@ pub struct TcpRoute {
     pub origin: Origin,
     /// Names in the TLS hello; empty for what nothing else takes.
     pub server_names: Vec<String>,
-    /// Where they go.
+    /// Where they go; empty to close them.
     pub choices: Vec<TcpChoice>,
     /// Silence in both directions; 0 is off.
     #[serde(default)]
