@@ -59,7 +59,7 @@ fn a_break_is_not_forgotten() -> Result<(), Failed> {
     runtime.block_on(async {
         let (server, client) = endpoints()?;
         let connecting = client.connect(server.local_addr()?, NAME)?;
-        let connecting = tokio::spawn(async move { connecting.await });
+        let connecting = tokio::spawn(connecting);
         let accepted = server.accept().await.ok_or("no connection")?.await?;
         let near = connecting.await??;
         let mut broken = near.open_uni().await?;
