@@ -38,8 +38,9 @@ impl Progress for Flow<'_> {
     }
 }
 
-/// Copies both ways. The end of one direction is passed on and leaves the other one open. A reset of one side, or an end of
-/// its TCP without an end of its TLS, resets the other, unless that one was told of an end before: then what is under way to it still arrives.
+/// Copies both ways. The end of one direction is passed on and leaves the other one open. A reset of one side, or an end
+/// of the endpoint's TCP without an end of its TLS, resets the other, unless that one was told of an end before: then what
+/// is under way to it still arrives.
 pub(super) async fn pass(ledger: &Ledger, client: &Stream, reached: &Reached, idle_timeout: Option<Duration>) {
     let shared = &ledger.shared;
     let upstream = &reached.link.stream;
@@ -47,7 +48,13 @@ pub(super) async fn pass(ledger: &Ledger, client: &Stream, reached: &Reached, id
     deadlines.tunnel(idle_timeout.map_or(0, nanos));
     let flow = |up| Flow { meter: Meter::new(&deadlines), ledger, up };
     let (up_flow, down_flow) = (flow(true), flow(false));
-    let mut up = pin!(copy(&shared.buffers, client, upstream, &up_flow));
+    // Many clients end without a closure alert: what they have sent must reach the endpoint all the same, as in Envoy.
+    let mut up = pin!(async {
+        match copy(&shared.buffers, client, upstream, &up_flow).await {
+            Err(Broken::Cut) => upstream.shutdown_write().await.map_err(Broken::To),
+            done => done,
+        }
+    });
     let mut down = pin!(copy(&shared.buffers, upstream, client, &down_flow));
     let (mut up_done, mut down_done) = (false, false);
     let both = poll_fn(|context| {
