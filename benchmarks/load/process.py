@@ -11,6 +11,7 @@ import socket
 import ssl
 import subprocess
 import time
+from abc import ABC, abstractmethod
 from typing import IO, TYPE_CHECKING, ClassVar
 
 from benchmarks.load import machine
@@ -117,7 +118,7 @@ class Program:
         self._output.close()
 
 
-class Proxy:
+class Proxy(ABC):
     """A gateway under test: knows how to write its configuration for a site and how it is started."""
 
     name: ClassVar[str] = ""
@@ -131,13 +132,13 @@ class Proxy:
         self.program = Program(command, core, self.folder / "log", self.environment())
 
     @classmethod
+    @abstractmethod
     def version(cls) -> str:
         """What is measured; empty when it is not installed."""
-        raise NotImplementedError
 
+    @abstractmethod
     def configure(self) -> list[str]:
         """Write the configuration into ``folder`` and return the command."""
-        raise NotImplementedError
 
     def environment(self) -> dict[str, str]:
         return {}

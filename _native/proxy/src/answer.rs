@@ -177,7 +177,6 @@ impl<'a, 'c> Answer<'a, 'c> {
                 case: &request.compiled.options.header_case,
                 service_time_ms: None,
                 alternative: None,
-                replaced: None,
                 keep_length: false,
                 body: BodyForm::None,
                 connection: ConnectionForm::Upgrade,

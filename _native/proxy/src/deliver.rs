@@ -68,16 +68,23 @@ impl Answer<'_, '_> {
         Ok(())
     }
 
+    /// Puts on record what the answer is and how long it took, in milliseconds.
+    pub(crate) fn note(&self, status: u16) -> u64 {
+        let record = &self.request.record;
+        let now = self.request.connection.shared.host.now_ns();
+        let elapsed_ms = now.saturating_sub(record.upstream_start_ns.get()) / 1_000_000;
+        record.status.set(status);
+        record.service_ms.set(Some(elapsed_ms));
+        elapsed_ms
+    }
+
     /// Notes what is known of the answer, and writes its head as HTTP/1.1 text. Returns how the body leaves.
     pub(crate) fn head(&mut self, heading: &Heading<'_>, out: &mut Vec<u8>) -> Sink {
         let Heading { head, bytes, length, framing, change } = *heading;
         let request = self.request;
         let shared = &request.connection.shared;
-        let record = &request.record;
         let (sink, mut body) = self.plan(framing);
-        record.status.set(change.and_then(|change| change.status).unwrap_or(head.status));
-        let elapsed_ms = shared.host.now_ns().saturating_sub(record.upstream_start_ns.get()) / 1_000_000;
-        record.service_ms.set(Some(elapsed_ms));
+        let elapsed_ms = self.note(change.and_then(|change| change.status).unwrap_or(head.status));
         let close = body == BodyForm::UntilClose || !self.upload_done();
         let form = request.connection_form(close);
         self.close = form == ConnectionForm::Close;
@@ -100,7 +107,6 @@ impl Answer<'_, '_> {
             case: &options.header_case,
             service_time_ms: (!options.suppress_envoy_headers).then_some(elapsed_ms),
             alternative: request.alternative(),
-            replaced: None,
             keep_length,
             body,
             connection: form,

@@ -7,7 +7,7 @@ use std::pin::pin;
 use std::task::Poll;
 
 use h2::RecvStream;
-use sluice_http1::{Method, ResponseFraming, ResponseHead};
+use sluice_http1::{ResponseFraming, ResponseHead};
 use sluice_policy::escape::Style;
 use sluice_policy::format::Piece;
 use sluice_policy::grpc_status;
@@ -17,13 +17,14 @@ use sluice_snapshot::{ErrorBody, ErrorOverride, ORIGINAL_BODY};
 use crate::answer::Answer;
 use crate::body::{Http1Body, Incoming};
 use crate::buffers::Inbox;
+use crate::deliver::Heading;
 use crate::downstream::DRAIN_LIMIT;
 use crate::error::ProxyError;
 use crate::http2::body::Http2Body;
 use crate::relay::Source;
 use crate::request::{Request, joined};
-use crate::response_head::{BodyForm, ConnectionForm, DownstreamHead};
 use crate::stream::Stream;
+use crate::transform::HeadChange;
 
 /// Fields of an answer for templates.
 struct AnswerView<'a> {
@@ -183,47 +184,14 @@ impl Answer<'_, '_> {
         bytes: &[u8],
         length: usize,
     ) -> Result<(), ProxyError> {
-        let request = self.request;
-        let shared = &request.connection.shared;
-        let record = &request.record;
-        let elapsed_ms = shared.host.now_ns().saturating_sub(record.upstream_start_ns.get()) / 1_000_000;
-        record.status.set(head.status);
-        record.service_ms.set(Some(elapsed_ms));
-        let body = request.error_body(replacement, b"", &AnswerView { head, bytes });
-        let form = request.connection_form(!self.upload_done());
-        self.close = form == ConnectionForm::Close;
-        let mut out = shared.scratch.out();
-        {
-            let headers = request.view();
-            let facts = request.facts(request.head.path(request.bytes), None, &headers);
-            let options = &request.compiled.options;
-            DownstreamHead {
-                head,
-                bytes,
-                head_len: length,
-                edits: &self.plan.choice.response_headers,
-                edit_facts: &facts,
-                cors: (!self.plan.lines.is_empty()).then_some(self.plan.lines),
-                server_name: &options.server_name,
-                case: &options.header_case,
-                service_time_ms: (!options.suppress_envoy_headers).then_some(elapsed_ms),
-                alternative: request.alternative(),
-                replaced: Some(&replacement.content_type),
-                keep_length: false,
-                body: BodyForm::Length(body.len() as u64),
-                connection: form,
-                change: None,
-            }
-            .write(shared, &mut out);
+        // The body may tell of the answer that it replaces.
+        self.note(head.status);
+        let body = self.request.error_body(replacement, b"", &AnswerView { head, bytes });
+        let mut change = HeadChange { body: true, ..HeadChange::default() };
+        if !self.plan.choice.response_headers.removes(b"content-type") {
+            change.set("content-type", &replacement.content_type);
         }
-        let head_length = out.len();
-        if request.head.method != Method::Head {
-            out.extend_from_slice(&body);
-            self.sent += body.len() as u64;
-        }
-        self.started = true;
-        let sent = request.connection.client.send_whole(&out, head_length).await;
-        shared.scratch.put_out(out);
-        sent
+        let heading = Heading { head, bytes, length, framing: head.framing, change: None };
+        self.deliver_kept(heading, &change, &body).await
     }
 }

@@ -160,8 +160,6 @@ pub(crate) struct DownstreamHead<'r> {
     pub(crate) service_time_ms: Option<u64>,
     /// Port where HTTP/3 is served, to be told unless the answer or an edit names alternatives of its own.
     pub(crate) alternative: Option<u16>,
-    /// The content type of a body that takes the place of the upstream's: what describes that one does not pass.
-    pub(crate) replaced: Option<&'r [u8]>,
     /// A 101 or 304 keeps headers that otherwise belong to the framing.
     pub(crate) keep_length: bool,
     pub(crate) body: BodyForm,
@@ -185,9 +183,6 @@ impl DownstreamHead<'_> {
             out.extend_from_slice(b"\r\n");
         }
         header(out, b"server", self.server_name);
-        if let Some(content_type) = self.replaced.filter(|_| !self.edits.removes(b"content-type")) {
-            header(out, b"content-type", content_type);
-        }
         if let Some(time) = self.service_time_ms {
             out.extend_from_slice(b"x-envoy-upstream-service-time: ");
             out.extend_from_slice(itoa::Buffer::new().format(time).as_bytes());
@@ -241,7 +236,6 @@ impl DownstreamHead<'_> {
             };
             let name = entry.name.of(self.bytes);
             let passes = passes
-                && !(self.replaced.is_some() && describes_body(name))
                 && !(edited && self.edits.removes(name))
                 && self.change.is_none_or(|change| !change.drops(name))
                 && !(granted && is_cors(name));

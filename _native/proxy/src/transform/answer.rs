@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use sluice_http1::{ResponseFraming, ResponseHead};
+use sluice_http1::{Method, ResponseFraming, ResponseHead};
 use sluice_policy::grpc_status::MAX_MESSAGE;
 use sluice_policy::stats::Pressure;
 use sluice_snapshot::Compression;
@@ -172,19 +172,26 @@ impl Answer<'_, '_> {
         moved.map(|tail| !tail.is_empty()).map_err(failure)
     }
 
-    /// Sends head and body of an answer that is complete.
-    async fn deliver_kept(&mut self, heading: Heading<'_>, change: &HeadChange, body: &[u8]) -> Result<(), ProxyError> {
+    /// Sends head and body of an answer that is complete; to HEAD the body is only described.
+    pub(crate) async fn deliver_kept(
+        &mut self,
+        heading: Heading<'_>,
+        change: &HeadChange,
+        body: &[u8],
+    ) -> Result<(), ProxyError> {
         let connection = self.request.connection;
         let shared = &connection.shared;
         let framing = ResponseFraming::Length(body.len() as u64);
         let mut out = shared.scratch.out();
         self.head(&Heading { framing, change: Some(change), ..heading }, &mut out);
         let head = out.len();
-        out.extend_from_slice(body);
+        if self.request.head.method != Method::Head {
+            out.extend_from_slice(body);
+            self.sent += body.len() as u64;
+        }
         self.started = true;
         let sent = connection.client.send_whole(&out, head).await;
         shared.scratch.put_out(out);
-        self.sent += body.len() as u64;
         sent
     }
 

@@ -42,7 +42,7 @@ impl HeadChange {
     }
 
     /// Puts a field in the place of all of that name.
-    fn set(&mut self, name: &'static str, value: &[u8]) {
+    pub(crate) fn set(&mut self, name: &'static str, value: &[u8]) {
         self.drop.push(name);
         crate::response_head::header(&mut self.lines, name.as_bytes(), value);
     }
