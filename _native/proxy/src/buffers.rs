@@ -7,8 +7,9 @@ use std::cell::{Cell, RefCell};
 pub(crate) const SMALL: usize = 4 * 1024;
 /// Size of a buffer for streaming bodies, in bytes: with one per direction it bounds what a slow peer can pin.
 pub(crate) const LARGE: usize = 64 * 1024;
-/// Size of a buffer for a body that both sides move fast, in bytes: a quarter of the system calls.
-pub(crate) const HUGE: usize = 256 * 1024;
+/// Size of a buffer for a body that both sides move fast, in bytes: half of the system calls, and as
+/// much as the gateway may hold of one body.
+pub(crate) const HUGE: usize = 128 * 1024;
 /// Huge buffers in use at once in a worker: what clients that turn slow in the middle can pin.
 const HUGE_LIMIT: usize = 64;
 /// Bytes of buffers of each size kept for reuse. More requests at once fall back to the allocator.
