@@ -74,7 +74,7 @@ demo: build ## the same, sends the requests itself and checks the answers
 # ------------------------------------------------------------------------------------------------------------ check
 
 .PHONY: test
-test: test-rust test-python ## all tests but those that take long
+test: test-rust test-python ## all tests but those that take long or need a Kubernetes
 
 .PHONY: test-rust
 test-rust: $(DEPS) ## tests of the crates
@@ -82,12 +82,18 @@ test-rust: $(DEPS) ## tests of the crates
 
 .PHONY: test-python
 test-python: build ## tests of the package with the compiled module
-	$(PY) -m pytest -m 'not slow' $(PYTEST_ARGS)
+	$(PY) -m pytest -m 'not slow and not kube' $(PYTEST_ARGS)
 
 # SLOW_MINUTES=10 lets the soak last for ten minutes, and fault after fault for five.
 .PHONY: test-slow
 test-slow: build ## long tests: soak, chaos, conformance, changes under load
-	$(PY) -m pytest -m slow -rP --durations=10 $(PYTEST_ARGS)
+	$(PY) -m pytest -m 'slow and not kube' -rP --durations=10 $(PYTEST_ARGS)
+
+# As root, with Go and etcd; the first time, the API server is compiled for some minutes.
+.PHONY: test-kube
+test-kube: build ## tests on a real Kubernetes that is made for them
+	$(PY) -m tests.support.kube.programs
+	$(PY) -m pytest tests/kube -m kube --durations=10 $(PYTEST_ARGS)
 
 .PHONY: lint
 lint: lint-rust lint-python ## formatting, lints, types, import rules, stubs

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import ipaddress
 import ssl
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -42,11 +43,11 @@ class Authority:
         self.pem = self._certificate.public_bytes(serialization.Encoding.PEM).decode()
 
     def issue(self, *names: str) -> Leaf:
-        """A server certificate for DNS names."""
+        """A server certificate for DNS names and IP addresses."""
         key = ec.generate_private_key(ec.SECP256R1())
         certificate = (
             _builder(_name(names[0]), self._name, key.public_key())
-            .add_extension(x509.SubjectAlternativeName([x509.DNSName(name) for name in names]), critical=False)
+            .add_extension(x509.SubjectAlternativeName([_subject(name) for name in names]), critical=False)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .sign(self._key, hashes.SHA256())
         )
@@ -74,6 +75,13 @@ def server_context(leaf: Leaf, folder: Path) -> ssl.SSLContext:
 
 def serial_of(der: bytes) -> int:
     return x509.load_der_x509_certificate(der).serial_number
+
+
+def _subject(name: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(name))
+    except ValueError:
+        return x509.DNSName(name)
 
 
 def _name(common: str) -> x509.Name:
