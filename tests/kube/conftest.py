@@ -14,7 +14,8 @@ import pytest_asyncio
 from tests.support.kube.client import KubeClient, client
 from tests.support.kube.controlplane import ControlPlane
 from tests.support.kube.network import Network
-from tests.support.kube.programs import control_plane_program
+from tests.support.kube.node import Node
+from tests.support.kube.programs import control_plane_program, node_programs
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -29,6 +30,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         return
     try:
         control_plane_program()
+        node_programs()
     except (pytest.skip.Exception, pytest.fail.Exception):
         # Each test says so by itself.
         return
@@ -62,6 +64,14 @@ def control_plane(tmp_path_factory: pytest.TempPathFactory, network: Network, pr
     plane.start()
     yield plane
     plane.stop()
+
+
+@pytest.fixture(scope="session")
+def node(control_plane: ControlPlane) -> Node:
+    """From now on pods run."""
+    started = Node(control_plane, node_programs())
+    started.start()
+    return started
 
 
 @pytest_asyncio.fixture

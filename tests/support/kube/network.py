@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 NODE_ADDRESS = "10.244.0.1"
 """Of the bridge that joins the pods: where pods find the API server."""
+PREFIX_LENGTH = 16
 BRIDGE = "pods"
 _CLONE_NEWNET = 0x40000000
 _OWN = "/proc/thread-self/ns/net"
@@ -37,7 +38,7 @@ _SETTINGS = {
 _LINKS = f"""\
 link set lo up
 link add {BRIDGE} type bridge
-addr add {NODE_ADDRESS}/16 dev {BRIDGE}
+addr add {NODE_ADDRESS}/{PREFIX_LENGTH} dev {BRIDGE}
 link set {BRIDGE} up
 """
 _libc = ctypes.CDLL(None, use_errno=True)
