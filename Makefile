@@ -138,6 +138,10 @@ bench-load: build ## load beside nginx, HAProxy and Envoy; results go to benchma
 	$(PY) -m pip install --quiet --group bench
 	$(PY) -m benchmarks.load $(BENCH_ARGS)
 
+.PHONY: bench-kube
+bench-kube: build ## ten thousand Mappings on a real API server: start, changes, memory; results go to benchmarks/results
+	$(PY) -m benchmarks.kube $(BENCH_ARGS)
+
 .PHONY: clean
 clean: ## remove what was built
 	rm -rf build dist target .venv gateway/_native*.so

@@ -33,12 +33,12 @@ http {{
     proxy_temp_path {folder}/proxy;
     open_file_cache max=16;
     upstream self {{
-        server 127.0.0.1:{port};
+        server {address}:{port};
         keepalive 512;
         keepalive_requests 1000000000;
     }}
     server {{
-        listen 127.0.0.1:{port} backlog=4096 reuseport;
+        listen {address}:{port} backlog=4096 reuseport;
         location / {{ return 200 "{small}"; }}
         location /new {{ return 200 "{new}"; }}
         # `return` answers before the body is there, which upsets senders; a proxied request is answered after it.
@@ -57,11 +57,11 @@ http {{
 
 
 class Backend:
-    def __init__(self, folder: Path, core: int) -> None:
+    def __init__(self, folder: Path, core: int | str, address: str = "127.0.0.1") -> None:
         folder.mkdir()
         (folder / "large").write_bytes(b"x" * MEBIBYTE)
         self.port = free_port()
         file = folder / "nginx.conf"
-        file.write_text(CONFIGURATION.format(folder=folder, port=self.port, small=SMALL, new=NEW))
+        file.write_text(CONFIGURATION.format(folder=folder, address=address, port=self.port, small=SMALL, new=NEW))
         self.program = Program(["nginx", "-p", str(folder), "-c", str(file)], core, folder / "log")
-        self.program.wait_for(self.port, "/", "localhost")
+        self.program.wait_for(self.port, "/", "localhost", address=address)

@@ -50,14 +50,14 @@ def free_port() -> int:
     raise AssertionError("ports do not end")
 
 
-def get(port: int, path: str, host: str, tls: bool = False) -> tuple[int, bytes]:
+def get(port: int, path: str, host: str, tls: bool = False, address: str = "127.0.0.1") -> tuple[int, bytes]:
     """One request on its own connection."""
     connection: http.client.HTTPConnection
     if tls:
         context = ssl._create_unverified_context()  # noqa: S323
-        connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=5, context=context)
+        connection = http.client.HTTPSConnection(address, port, timeout=5, context=context)
     else:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+        connection = http.client.HTTPConnection(address, port, timeout=5)
     with contextlib.closing(connection):
         connection.request("GET", path, headers={"Host": host})
         response = connection.getresponse()
@@ -67,7 +67,10 @@ def get(port: int, path: str, host: str, tls: bool = False) -> tuple[int, bytes]
 class Program:
     """A child on one core, with its whole tree of processes."""
 
-    def __init__(self, command: list[str], core: int, log: Path, environment: dict[str, str] | None = None) -> None:
+    def __init__(
+        self, command: list[str], core: int | str, log: Path, environment: dict[str, str] | None = None
+    ) -> None:
+        """``core``: one core, or a list as taskset takes it."""
         self.log = log
         self._output: IO[bytes] = log.open("wb")
         self.started = time.monotonic()
@@ -82,9 +85,9 @@ class Program:
     def pids(self) -> list[int]:
         return machine.tree(self._process.pid)
 
-    def wait_for(self, port: int, path: str, host: str, tls: bool = False) -> float:
+    def wait_for(self, port: int, path: str, host: str, tls: bool = False, address: str = "127.0.0.1") -> float:
         """Seconds from the start until a request is answered with 200."""
-        return self.wait_until(lambda: get(port, path, host, tls)[0] == 200)
+        return self.wait_until(lambda: get(port, path, host, tls, address)[0] == 200)
 
     def wait_for_port(self, port: int) -> float:
         """Seconds from the start until connections are taken, for those that do not speak HTTP/1.1."""

@@ -91,7 +91,7 @@ class KubeClient:
         headers = {"Accept": "application/json, */*", "Content-Type": media}
         await self._api.update_params_for_auth(headers, [], ["BearerToken"], url, method, body)
         answer = await self._api.call_api(method, url, header_params=headers, body=body)
-        data = bytes(await answer.read() or b"").decode()  # type: ignore[no-untyped-call]
+        data = bytes(await answer.read() or b"").decode()
         if not 200 <= answer.status < 300:
             raise ApiError(answer.status, f"{method} {path}", _message(data))
         return data
@@ -272,7 +272,7 @@ def is_established(definition: Object) -> bool:
 
 
 def has_condition(item: Object, name: str, status: str = "True") -> bool:
-    conditions = item.get("status", {}).get("conditions", [])
+    conditions = item.get("status", {}).get("conditions") or []
     return any(one["type"] == name and one["status"] == status for one in conditions)
 
 

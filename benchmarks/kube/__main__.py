@@ -1,0 +1,178 @@
+"""``python -m benchmarks.kube``: Sluice on a real API server with ten thousand Mappings on a thousand Hosts.
+
+API server, etcd and everything else run in a network namespace of their own; needs root, Go and Debian's etcd-server,
+as the tests on Kubernetes do. Results go to ``benchmarks/results``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import datetime
+import itertools
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.kube.measure import Many, Prober, Single, changes_at_once, single_changes
+from benchmarks.kube.objects import general, host_name, mapping, of_a_host, prefix
+from benchmarks.load import machine
+from benchmarks.load.backend import Backend
+from benchmarks.load.clients.wrk import parse
+from benchmarks.load.process import Program
+from tests.support.kube.client import KubeClient, client
+from tests.support.kube.controlplane import ControlPlane
+from tests.support.kube.network import NODE_ADDRESS, Network
+from tests.support.kube.programs import control_plane_program
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+RESULTS = Path(__file__).parent.parent / "results"
+HTTP_PORT, ADMIN_PORT = 8080, 8877
+_AT_ONCE = 32
+"""Requests to the API server at the same time while objects are made."""
+EVERY_CORE = f"0-{(os.cpu_count() or 1) - 1}"
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.kube", description=__doc__)
+    parser.add_argument("--mappings", type=int, default=10_000)
+    parser.add_argument("--hosts", type=int, default=1_000)
+    parser.add_argument("--changes", type=int, default=50, help="single changes")
+    parser.add_argument("--at-once", type=int, default=100, help="changes at the same time")
+    parser.add_argument("--seconds", type=float, default=10.0, help="of load, without and with changes")
+    parser.add_argument("--rate", type=float, default=10.0, help="changes a second under load")
+    parser.add_argument("--name", default=f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d}-kube", help="of the results")
+    return parser.parse_args()
+
+
+async def make(kube: KubeClient, objects: Iterable[dict[str, Any]]) -> int:
+    """Create objects, many at a time; how many."""
+    waiting = iter(objects)
+    made = 0
+
+    async def maker() -> None:
+        nonlocal made
+        for item in waiting:
+            await kube.create(item)
+            made += 1
+
+    await asyncio.gather(*(maker() for _ in range(_AT_ONCE)))
+    return made
+
+
+def memory(program: Program) -> tuple[float, float]:
+    """MiB of the master and of its largest worker; shared pages count by their share (PSS)."""
+    master, *workers = machine.memory_of(program.pids())
+    return master.pss_mib, max(worker.pss_mib for worker in workers)
+
+
+def load(seconds: float, hosts: int) -> subprocess.Popen[str]:
+    """wrk with 16 connections on a route that does not change."""
+    words = ["wrk", "--threads", "1", "--connections", "16", "--duration", f"{seconds:g}s", "--latency"]
+    words += ["--header", f"Host: {host_name(1 % hosts)}", f"http://127.0.0.1:{HTTP_PORT}{prefix(1)}"]
+    return subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
+
+
+async def under_load(kube: KubeClient, prober: Prober, wanted: argparse.Namespace) -> dict[str, Any]:
+    """Latencies of requests while nothing changes, and while Mappings do."""
+    found: dict[str, Any] = {}
+    for name, rate in (("quiet", 0.0), ("changing", wanted.rate)):
+        process = load(wanted.seconds, wanted.hosts)
+        count = 0
+        ended = asyncio.create_task(asyncio.to_thread(process.communicate))
+        while rate and not ended.done():
+            count += 1
+            numbers = range(2 + count % 100, 3 + count % 100)
+            await changes_at_once(kube, prober, numbers, f"load-{count}")
+            await asyncio.wait([ended], timeout=1 / rate)
+        result = parse((await ended)[0])
+        found[name] = {
+            "requests": result.requests,
+            "errors": result.errors,
+            "changes": count,
+            "p50_ms": result.p50_ms,
+            "p99_ms": result.p99_ms,
+        }
+    return found
+
+
+async def measured(plane: ControlPlane, definitions: str, folder: Path, wanted: argparse.Namespace) -> dict[str, Any]:
+    backend = Backend(folder / "backend", EVERY_CORE, address=NODE_ADDRESS)
+    found: dict[str, Any] = {"mappings": wanted.mappings, "hosts": wanted.hosts}
+    try:
+        async with client(plane.admin, "edge") as kube:
+            await kube.apply(definitions)
+            await kube.apply(list(general(HTTP_PORT)))
+            began = time.monotonic()
+            hosts = (of_a_host(number, NODE_ADDRESS, backend.port) for number in range(wanted.hosts))
+            made = await make(kube, itertools.chain.from_iterable(hosts))
+            mappings = (mapping(number, wanted.hosts, backend.port) for number in range(wanted.mappings))
+            made += await make(kube, mappings)
+            print(f"{made:,} objects made in {time.monotonic() - began:.0f} s", flush=True)
+            found |= await _gateway(plane, kube, folder, wanted)
+    finally:
+        backend.program.stop()
+    return found
+
+
+async def _gateway(plane: ControlPlane, kube: KubeClient, folder: Path, wanted: argparse.Namespace) -> dict[str, Any]:
+    command = [sys.executable, "-m", "gateway", "run", "--kubeconfig", str(plane.admin.path), "--workers", "1"]
+    command += ["--admin-address", f"127.0.0.1:{ADMIN_PORT}"]
+    program = Program(command, EVERY_CORE, folder / "sluice.log")
+    try:
+        started = await asyncio.to_thread(program.wait_for, ADMIN_PORT, "/ready", "localhost")
+        last = wanted.mappings - 1
+        name = host_name(last % wanted.hosts)
+        first = await asyncio.to_thread(program.wait_for, HTTP_PORT, prefix(last), name)
+        print(f"ready after {started:.2f} s, first answer after {first:.2f} s", flush=True)
+        prober = Prober(HTTP_PORT, wanted.hosts)
+        numbers = [(index * 7919) % wanted.mappings for index in range(wanted.changes)]
+        single: Single = await single_changes(kube, prober, numbers)
+        print(f"single changes: {single}", flush=True)
+        many: Many = await changes_at_once(kube, prober, range(wanted.at_once), "at-once")
+        print(f"at once: {many}", flush=True)
+        busy = await under_load(kube, prober, wanted)
+        print(f"under load: {busy}", flush=True)
+        master, worker = memory(program)
+        print(f"memory: master {master} MiB, worker {worker} MiB", flush=True)
+    finally:
+        program.stop()
+    return {
+        "ready_s": round(started, 2),
+        "first_answer_s": round(first, 2),
+        "single": asdict(single),
+        "at_once": asdict(many),
+        "load": busy,
+        "master_mib": master,
+        "worker_mib": worker,
+    }
+
+
+def main() -> None:
+    wanted = arguments()
+    program = control_plane_program()
+    crds = [sys.executable, "-m", "gateway", "crds"]
+    definitions = subprocess.run(crds, check=True, capture_output=True, text=True).stdout
+    network = Network.create()
+    with tempfile.TemporaryDirectory(prefix="sluice-kube-") as name, network.entered():
+        plane = ControlPlane(Path(name) / "cluster", network, program)
+        plane.folder.mkdir()
+        plane.start()
+        try:
+            found = asyncio.run(measured(plane, definitions, Path(name), wanted))
+        finally:
+            plane.stop()
+    network.close()
+    (RESULTS / f"{wanted.name}.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
