@@ -125,6 +125,8 @@ class Settings:
     """Only objects that carry this id (or none, for ``default``) are ours: several gateways share one cluster."""
     namespace: str = "default"
     """Namespace of objects that name none, and of the gateway itself."""
+    allow_unenforced_auth: bool = False
+    """Serve routes under an AuthService without asking it, where they would be answered 500."""
     access_log: AccessLog = "off"
     """Form of the access log on standard output; a manifest's own choice wins over ``off``."""
     log_level: str = "info"
@@ -161,6 +163,8 @@ class Environment:
     """``AMBASSADOR_HEALTHCHECK_BIND_ADDRESS``"""
     admin_port: int | None = None
     """``AMBASSADOR_HEALTHCHECK_BIND_PORT``"""
+    allow_unenforced_auth: bool = False
+    """``SLUICE_ALLOW_UNENFORCED_AUTH``"""
 
 
 def read_environment(environ: Mapping[str, str] | None = None) -> Environment:
@@ -176,6 +180,7 @@ def read_environment(environ: Mapping[str, str] | None = None) -> Environment:
         debug=bool(env.get("AMBASSADOR_DEBUG")),
         admin_address=env.get("AMBASSADOR_HEALTHCHECK_BIND_ADDRESS") or None,
         admin_port=_integer(env, "AMBASSADOR_HEALTHCHECK_BIND_PORT"),
+        allow_unenforced_auth=_boolean(env, "SLUICE_ALLOW_UNENFORCED_AUTH"),
     )
 
 

@@ -37,8 +37,19 @@ from gateway.ir.routes import (
     Shadow,
     VirtualHost,
 )
+from gateway.ir.services import (
+    AccessLogService,
+    ExternalAuthorization,
+    LoggedHeader,
+    RateLimitClient,
+    RequestBody,
+    Services,
+    SpanTag,
+    Tracing,
+)
 
 __all__ = [
+    "AccessLogService",
     "Balancer",
     "BandwidthLimit",
     "Certificate",
@@ -51,6 +62,7 @@ __all__ = [
     "DnsTarget",
     "Endpoint",
     "ErrorOverride",
+    "ExternalAuthorization",
     "Fault",
     "Forward",
     "Gateway",
@@ -64,24 +76,30 @@ __all__ = [
     "IpRules",
     "LimitKey",
     "Listener",
+    "LoggedHeader",
     "NamedMatch",
     "Options",
     "Origin",
     "OutlierDetection",
     "PathMatch",
     "PathRewrite",
+    "RateLimitClient",
     "Redirect",
+    "RequestBody",
     "RetryPolicy",
     "Route",
     "RouteLimit",
     "RouteMatch",
+    "Services",
     "Shadow",
+    "SpanTag",
     "StatusRange",
     "StringMatch",
     "TcpChoice",
     "TcpKeepalive",
     "TcpRoute",
     "TlsTermination",
+    "Tracing",
     "UdpRoute",
     "UpstreamTls",
     "VirtualHost",
@@ -97,3 +115,5 @@ class Gateway:
     virtual_hosts: tuple[VirtualHost, ...] = ()
     clusters: tuple[Cluster, ...] = ()
     certificates: tuple[Certificate, ...] = ()
+    services: Services = field(default_factory=Services)
+    """Not part of what workers are sent yet: see :class:`~gateway.ir.services.Services`."""

@@ -48,6 +48,7 @@ class Translator:
             ambassador_id=settings.ambassador_id,
             namespace=settings.namespace,
             unclassified_ingress=True,
+            allow_unenforced_auth=settings.allow_unenforced_auth,
             access_log=settings.access_log,
             max_connections=settings.overload.max_connections,
             max_connections_per_address=settings.overload.max_connections_per_address,

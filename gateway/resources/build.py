@@ -18,6 +18,7 @@ from gateway.resources.model import GETAMBASSADOR, Metadata, Resource
 from gateway.resources.registry import ConfigMapBody, EndpointSliceBody, KindEntry, SecretBody
 from gateway.resources.rules import broken_rules
 from gateway.resources.schema import Inspection, Problem, inspect_value
+from gateway.resources.written import written_version
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,10 +27,10 @@ T = TypeVar("T", bound=msgspec.Struct)
 _MODULE = "ambassador"
 _MAX_NAME = 253
 _NOT_ACTED_ON = {
-    "AuthService": "external authorisation is not supported yet: routes under it are refused with 500 until it is",
     "FilterPolicy": "filters are not supported yet: routes under its rules are refused with 500 until they are",
 }
 _MODULE_IGNORED = "only the Module named ambassador is acted on; this one is accepted and has no effect"
+_MODULE_AUTHENTICATION = "stands for an AuthService, as in Emissary, and is not acted on yet; declare an AuthService"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,8 @@ def build(
 ) -> Resource | None:
     """Type one object; ``None`` when it has an error, which is then in ``inspection``."""
     if head.group == GETAMBASSADOR and head.kind == "Module" and metadata.name != _MODULE:
-        inspection.problems.append(Problem("warning", "module-ignored", "metadata.name", _MODULE_IGNORED))
+        message = _MODULE_AUTHENTICATION if metadata.name == "authentication" else _MODULE_IGNORED
+        inspection.problems.append(Problem("warning", "module-ignored", "metadata.name", message))
         return build_generic(head, metadata, raw, inspection)
     origin = head.origin(metadata)
     if entry.flat:
@@ -81,7 +83,7 @@ def build(
     relaxed: Callable[[dict[str, object]], dict[str, object]] = _same
     if head.group == GETAMBASSADOR:
         if isinstance(spec, dict):
-            spec = upgrade(head.kind, head.version, spec)
+            spec = upgrade(head.kind, written_version(head.kind, head.version, raw), spec)
 
         def relaxed(raw: dict[str, object]) -> dict[str, object]:
             return relax(head.kind, raw)

@@ -6,24 +6,13 @@ from typing import ClassVar
 from gateway.base.keys import ObjectKey, kind_group
 from gateway.resources.model import GETAMBASSADOR, Resource
 
-ACCEPTED_KINDS = frozenset(
-    {
-        "AuthService",
-        "RateLimitService",
-        "TracingService",
-        "LogService",
-        "ConsulResolver",
-        "DevPortal",
-        "Filter",
-        "FilterPolicy",
-    }
-)
+ACCEPTED_KINDS = frozenset({"Filter", "FilterPolicy"})
 
 
 class Generic(Resource, frozen=True, kw_only=True, weakref=True):
     """An object of the group getambassador.io whose ``spec`` is kept as it was written.
 
-    Translation uses it to fail closed: a Mapping that an AuthService should protect is not served without it.
+    Translation uses it to fail closed: a route that a FilterPolicy should protect is not served without it.
     """
 
     GROUP: ClassVar[str] = GETAMBASSADOR

@@ -171,3 +171,20 @@ class KubernetesEndpointResolver(Resource, frozen=True, kw_only=True, weakref=Tr
     KIND: ClassVar[str] = "KubernetesEndpointResolver"
 
     spec: ResolverSpec = ResolverSpec()
+
+
+class ConsulResolverSpec(Part, frozen=True, kw_only=True, gc=False):
+    """``spec`` of a ConsulResolver: ``address`` is host and port of Consul's HTTP API."""
+
+    ambassador_id: tuple[str, ...] = ()
+    address: str = ""
+    datacenter: str = ""
+
+
+class ConsulResolver(Resource, frozen=True, kw_only=True, weakref=True):
+    """Mappings that name it go to instances that Consul knows."""
+
+    GROUP: ClassVar[str] = GETAMBASSADOR
+    KIND: ClassVar[str] = "ConsulResolver"
+
+    spec: ConsulResolverSpec = ConsulResolverSpec()

@@ -7,7 +7,7 @@ that have an unexpected type are left as they are, so that the model reports the
 from __future__ import annotations
 
 from collections.abc import Mapping as Map
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,39 +16,42 @@ Raw = dict[str, object]
 
 _ID_PREFIX = "--apiVersion-v3alpha1-only--"
 _NO_HOST = "_skip_mapping_with_empty_host_"
-_RENAMED = {
+_TLS_OF = {"AuthService": "auth_service", "Mapping": "service", "RateLimitService": "service", "TCPMapping": "service"}
+"""Kinds whose ``tls`` may be a boolean in v1 and v2, and the field with the service."""
+SPELLINGS: Final[Map[str, Map[str, str]]] = {
+    "AuthService": {"v3CircuitBreakers": "circuit_breakers", "v3StatsName": "stats_name"},
+    "Host": {"ambassadorId": "ambassador_id"},
+    "Host.tls": {"v3CRLSecret": "crl_secret"},
+    "LogService": {"v3ProtocolVersion": "protocol_version", "v3StatsName": "stats_name"},
     "Mapping": {"v3health_checks": "health_checks", "v3StatsName": "stats_name"},
+    "RateLimitService": {"v3GRPC": "grpc", "v3StatsName": "stats_name"},
     "TCPMapping": {"v3StatsName": "stats_name"},
     "TLSContext": {"v3CRLSecret": "crl_secret"},
-    "Host": {"selector": "mappingSelector"},
+    "TracingService": {"v3CustomTags": "custom_tags", "v3StatsName": "stats_name"},
+    "TracingService.config": {"v3PropagationModes": "propagation_modes"},
 }
+"""Names that fields have in v1 and v2, and those they have in v3alpha1; by kind, or by kind and field of an object."""
 
 
 def upgrade(kind: str, version: str, spec: Raw) -> Raw:
     """Rewrite the ``spec`` of a getambassador.io object of any version; v3alpha1 is returned as it is."""
-    if version == "v3alpha1":
+    if version == "v3alpha1" and spec.get("host") != _NO_HOST:
         return spec
-    result = _renamed(spec, _RENAMED.get(kind, {}))
-    if "ambassador_id" in result or "ambassadorId" in result:
-        result["ambassador_id"] = _legacy_ids(result)
-        result.pop("ambassadorId", None)
+    result = _respelled(kind, spec)
     if kind == "Mapping":
-        return _mapping(result)
-    if kind == "TCPMapping":
-        _tls(result)
-    if kind == "Host" and isinstance(tls := result.get("tls"), Map):
-        result["tls"] = _renamed(tls, _RENAMED["TLSContext"])
-    if kind == "Module":
+        _host(result)
+    elif kind == "Module":
         _replace(result, "config", lambda config: _module_labels(config) if isinstance(config, Map) else config)
     return result
 
 
 def relax(kind: str, spec: Raw) -> Raw:
-    """Rewrite short forms that have one meaning only; they are accepted in every version.
+    """Rewrite forms that have one meaning only; they are accepted in every version.
 
-    One string for a list of ids or header names, ``name: value`` for an added header, comma lists in CORS.
+    Those of v1 and v2, because a cluster may hand out what was written in v2 under the name of v3alpha1; one string for
+    a list of ids or header names, ``name: value`` for an added header, comma lists in CORS.
     """
-    result = dict(spec)
+    result = _respelled(kind, spec)
     _replace(result, "ambassador_id", _one_or_many)
     if kind == "Mapping":
         _headers_and_cors(result)
@@ -63,22 +66,37 @@ def relax(kind: str, spec: Raw) -> Raw:
     return result
 
 
-def _mapping(spec: Raw) -> Raw:
+def _respelled(kind: str, spec: Raw) -> Raw:
+    """Names and types of v1 and v2 as in v3alpha1. What is in the form of v3alpha1 stays as it is."""
+    result = _renamed(spec, SPELLINGS.get(kind, {}))
+    if "ambassador_id" in spec or "ambassadorId" in spec:
+        result["ambassador_id"] = _legacy_ids(spec)
+        result.pop("ambassadorId", None)
+    for field in ("tls", "config"):
+        if isinstance(part := result.get(field), Map) and (names := SPELLINGS.get(f"{kind}.{field}")):
+            result[field] = _renamed(part, names)
+    if kind in _TLS_OF:
+        _tls(result, _TLS_OF[kind])
+    if kind == "Mapping":
+        _mapping(result)
+    return result
+
+
+def _mapping(spec: Raw) -> None:
     for field, regexes, names in (
         ("headers", "regex_headers", "v2BoolHeaders"),
         ("query_parameters", "regex_query_parameters", "v2BoolQueryParameters"),
     ):
         if isinstance(values := spec.get(field), Map):
             _present(spec, field, values, regexes, names)
-    _host(spec)
-    _tls(spec)
     if isinstance(labels := spec.get("labels"), Map):
         spec["labels"] = {domain: _label_groups(groups) for domain, groups in labels.items()}
-    return spec
 
 
 def _present(spec: Raw, field: str, values: Map[str, object], regexes: str, names: str) -> None:
     """``name: true`` asks for presence, ``name: false`` for nothing."""
+    if not any(isinstance(value, bool) for value in values.values()):
+        return
     present = [name for name, value in values.items() if value is True]
     spec[field] = {name: value for name, value in values.items() if not isinstance(value, bool)}
     existing = spec.get(regexes)
@@ -96,14 +114,14 @@ def _host(spec: Raw) -> None:
     spec["hostname"] = "" if host == _NO_HOST else host or "*"
 
 
-def _tls(spec: Raw) -> None:
+def _tls(spec: Raw, field: str) -> None:
     """``tls: true`` means an https upstream; ``false`` and null mean what the scheme of the service says."""
-    tls, service = spec.get("tls"), spec.get("service")
+    tls, service = spec.get("tls"), spec.get(field)
     if isinstance(tls, bool):
         del spec["tls"]
         if tls and isinstance(service, str):
             scheme, separator, rest = service.partition("://")
-            spec["service"] = f"https://{rest if separator and scheme.lower() in ('http', 'https') else service}"
+            spec[field] = f"https://{rest if separator and scheme.lower() in ('http', 'https') else service}"
 
 
 def _label_groups(groups: object) -> object:

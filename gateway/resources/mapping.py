@@ -103,7 +103,7 @@ class MappingSpec(Part, frozen=True, kw_only=True, gc=False):
     keepalive: KeepAlive | None = None
     priority: str = ""
     outlier_detection: str | OutlierDetection = ""
-    """The published CRD types it as a string: JSON text of the object, then."""
+    """An object of Envoy's fields, or its JSON text, because the CRD of Emissary takes only a string."""
     dns_type: str = ""
     respect_dns_ttl: bool | None = None
     enable_ipv4: bool | None = None

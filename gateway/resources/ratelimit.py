@@ -1,5 +1,6 @@
-"""getambassador.io RateLimit of Ambassador Edge Stack: limits on the labels that Mappings attach to requests.
+"""getambassador.io RateLimitService, and RateLimit of Ambassador Edge Stack: limits on the labels of Mappings.
 
+A RateLimitService is asked about the labels (Envoy: ``rls.proto``); RateLimits are enforced by the gateway itself.
 Source of the rules: the "Rate limiting reference" of the Edge Stack documentation.
 """
 
@@ -8,7 +9,10 @@ from typing import Annotated, ClassVar, Literal
 
 import msgspec
 
-from gateway.resources.model import GETAMBASSADOR, CamelPart, Resource
+from gateway.resources.auth import ProtocolVersion
+from gateway.resources.mapping import ExplicitTls
+from gateway.resources.model import GETAMBASSADOR, CamelPart, Part, Resource
+from gateway.resources.policy import NotNegative
 
 Unit = Literal["second", "minute", "hour", "day"]
 UNIT_MS: Map[Unit, int] = {"second": 1_000, "minute": 60_000, "hour": 3_600_000, "day": 86_400_000}
@@ -70,3 +74,35 @@ class RateLimit(Resource, frozen=True, kw_only=True, weakref=True):
     def limit_name(self, index: int) -> str:
         """The name of a limit: its own, or ``NAME.NAMESPACE-INDEX`` as Edge Stack builds it."""
         return self.spec.limits[index].name or f"{self.name}.{self.namespace}-{index}"
+
+
+class RateLimitGrpc(Part, frozen=True, kw_only=True, gc=False):
+    """Answers to gRPC clients: ``RESOURCE_EXHAUSTED`` instead of ``UNAVAILABLE``."""
+
+    use_resource_exhausted_code: bool = False
+
+
+class RateLimitServiceSpec(Part, frozen=True, kw_only=True, gc=False):
+    """``spec`` of a RateLimitService; ``domain`` is ``ambassador`` if not set."""
+
+    ambassador_id: tuple[str, ...] = ()
+    service: str
+    domain: str = ""
+    protocol_version: ProtocolVersion | None = None
+    timeout_ms: NotNegative | None = None
+    tls: str = ""
+    failure_mode_deny: bool = False
+    grpc: RateLimitGrpc | None = None
+    stats_name: str = ""
+
+    # Round-trip helper of the version conversion; it has no effect.
+    v2_explicit_tls: ExplicitTls | None = msgspec.field(default=None, name="v2ExplicitTLS")
+
+
+class RateLimitService(Resource, frozen=True, kw_only=True, weakref=True):
+    """A limiter that is asked about the labels of requests; only one counts."""
+
+    GROUP: ClassVar[str] = GETAMBASSADOR
+    KIND: ClassVar[str] = "RateLimitService"
+
+    spec: RateLimitServiceSpec

@@ -17,9 +17,9 @@ from gateway.resources.annotations import CONFIG_ANNOTATION, AnnotatedObject, an
 from gateway.resources.build import ObjectHead, build, build_generic, read_metadata
 from gateway.resources.generic import ACCEPTED_KINDS
 from gateway.resources.model import DEFAULT_AMBASSADOR_ID, DEFAULT_NAMESPACE, GETAMBASSADOR, Metadata, Resource
-from gateway.resources.module import closed_module, restricts_addresses
 from gateway.resources.registry import AMBASSADOR_VERSIONS, KINDS, KNOWN_KINDS
 from gateway.resources.schema import MAX_PROBLEMS, Inspection, Problem, join
+from gateway.resources.standins import stand_in
 from gateway.resources.yamltree import MAX_DEPTH, ManifestError
 
 if TYPE_CHECKING:
@@ -135,8 +135,9 @@ class _Reader:
             self.resources.append(resource)
         else:
             self.refused.append(head.key(metadata))
-            if head.kind == "Module" and restricts_addresses(raw):
-                self.stand_ins.append(closed_module(metadata, head.origin(metadata)))
+            closed = stand_in(head.kind, metadata, head.origin(metadata), raw) if head.group == GETAMBASSADOR else None
+            if closed is not None:
+                self.stand_ins.append(closed)
 
     def _skip_kind(self, head: ObjectHead, raw: Map[str, object]) -> None:
         origin = head.origin(_raw_name(raw))

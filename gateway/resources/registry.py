@@ -6,6 +6,7 @@ from typing import Final
 
 import msgspec
 
+from gateway.resources.auth import AuthService, AuthServiceSpec
 from gateway.resources.core import (
     AddressType,
     ConfigMap,
@@ -18,6 +19,8 @@ from gateway.resources.core import (
 )
 from gateway.resources.generic import ACCEPTED_KINDS
 from gateway.resources.hosts import (
+    ConsulResolver,
+    ConsulResolverSpec,
     Host,
     HostSpec,
     KubernetesEndpointResolver,
@@ -32,8 +35,10 @@ from gateway.resources.mapping import Mapping, MappingSpec
 from gateway.resources.model import GETAMBASSADOR, OpenPart, Resource
 from gateway.resources.module import Module, ModuleSpec
 from gateway.resources.networking import Ingress, IngressClass, IngressClassSpec, IngressSpec
-from gateway.resources.ratelimit import RateLimit, RateLimitSpec
+from gateway.resources.portal import DevPortal, DevPortalSpec
+from gateway.resources.ratelimit import RateLimit, RateLimitService, RateLimitServiceSpec, RateLimitSpec
 from gateway.resources.tcp import TCPMapping, TCPMappingSpec
+from gateway.resources.telemetry import LogService, LogServiceSpec, TracingService, TracingServiceSpec
 
 AMBASSADOR_VERSIONS: Final = frozenset({"v0", "v1", "v2", "v3alpha1"})
 LISTENER_VERSIONS: Final = frozenset({"v3alpha1"})
@@ -97,6 +102,12 @@ KINDS: Final[Map[tuple[str, str], KindEntry]] = {
     (GETAMBASSADOR, "KubernetesEndpointResolver"): KindEntry(
         KubernetesEndpointResolver, ResolverSpec, AMBASSADOR_VERSIONS
     ),
+    (GETAMBASSADOR, "ConsulResolver"): KindEntry(ConsulResolver, ConsulResolverSpec, AMBASSADOR_VERSIONS),
+    (GETAMBASSADOR, "AuthService"): KindEntry(AuthService, AuthServiceSpec, AMBASSADOR_VERSIONS),
+    (GETAMBASSADOR, "RateLimitService"): KindEntry(RateLimitService, RateLimitServiceSpec, AMBASSADOR_VERSIONS),
+    (GETAMBASSADOR, "TracingService"): KindEntry(TracingService, TracingServiceSpec, AMBASSADOR_VERSIONS),
+    (GETAMBASSADOR, "LogService"): KindEntry(LogService, LogServiceSpec, AMBASSADOR_VERSIONS),
+    (GETAMBASSADOR, "DevPortal"): KindEntry(DevPortal, DevPortalSpec, AMBASSADOR_VERSIONS),
 }
 
 KNOWN_KINDS: Final = frozenset(kind for _, kind in KINDS) | ACCEPTED_KINDS

@@ -25,7 +25,7 @@ class TCPMappingSpec(Part, frozen=True, kw_only=True, gc=False):
     enable_ipv6: bool | None = None
     circuit_breakers: tuple[CircuitBreaker, ...] | None = None
     idle_timeout_ms: str | NotNegative = ""
-    """Milliseconds; the published CRD types it as a string."""
+    """Milliseconds, or a duration such as ``10m``; the CRD of Emissary takes only a string."""
     cluster_tag: str = ""
     stats_name: str = ""
 

@@ -7,16 +7,22 @@ from typing import TYPE_CHECKING
 from gateway import ir
 from gateway.base.keys import ObjectKey, kind_group
 from gateway.resources import (
+    AuthService,
+    ConsulResolver,
+    DevPortal,
     Host,
     Ingress,
     IngressClass,
     Listener,
+    LogService,
     Mapping,
     Module,
     RateLimit,
+    RateLimitService,
     Secret,
     TCPMapping,
     TLSContext,
+    TracingService,
 )
 from gateway.resources.generic import ACCEPTED_KINDS
 from gateway.resources.model import GETAMBASSADOR
@@ -36,7 +42,24 @@ def ir_origin(origin: Origin) -> ir.Origin:
 
 _GROUPS = {
     kind.KIND: kind_group(kind.KIND, kind.GROUP)
-    for kind in (Host, Ingress, IngressClass, Listener, Mapping, Module, RateLimit, Secret, TCPMapping, TLSContext)
+    for kind in (
+        AuthService,
+        ConsulResolver,
+        DevPortal,
+        Host,
+        Ingress,
+        IngressClass,
+        Listener,
+        LogService,
+        Mapping,
+        Module,
+        RateLimit,
+        RateLimitService,
+        Secret,
+        TCPMapping,
+        TLSContext,
+        TracingService,
+    )
 } | {kind: kind_group(kind, GETAMBASSADOR) for kind in ACCEPTED_KINDS}
 
 

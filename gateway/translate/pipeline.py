@@ -19,7 +19,8 @@ from gateway.resources import (
 )
 from gateway.translate.ambassador import translate_ambassador
 from gateway.translate.ambassador.listeners import listener_ports
-from gateway.translate.ambassador.module import find_module, options
+from gateway.translate.ambassador.module import find_module, label_domain, options
+from gateway.translate.ambassador.services import translate_services
 from gateway.translate.ambassador.tcpmappings import translate_tcp_mappings
 from gateway.translate.certificates import CertificateStore
 from gateway.translate.classes import classify
@@ -35,7 +36,7 @@ from gateway.translate.listeners import (
 )
 from gateway.translate.memo import Memo, Served
 from gateway.translate.origins import line_of
-from gateway.translate.protection import report_refused
+from gateway.translate.protection import protection, report_refused
 from gateway.translate.tcproutes import TcpPart, attach, without_routes
 from gateway.translate.virtualhosts import Contribution, VirtualHostTable, report_shadowed
 
@@ -71,10 +72,12 @@ def translate(resources: ResourceSet, settings: TranslateSettings, memo: Memo | 
     # Until this pass is through, no part of the memo may be taken for a whole.
     memo.world = ()
     ingresses = classify(resources, settings)
+    guard = protection(resources, settings, label_domain(module))
     parts: list[Contribution] = translate_ambassador(
-        resources, ingresses.emissary, settings, module, store, clusters, memo.ambassador, found
+        resources, ingresses.emissary, settings, module, store, clusters, guard, memo.ambassador, found
     )
-    parts += translate_ingresses(resources, ingresses.plain, store, clusters, memo.ingress, found)
+    services = translate_services(resources, settings, module, clusters, found)
+    parts += translate_ingresses(resources, ingresses.plain, store, clusters, guard, memo.ingress, found)
     tcp = translate_tcp_mappings(resources, settings, module, store, clusters, found)
     ports = _ports(resources, parts, tcp, settings, gateway_options, module, found)
     hosts = VirtualHostTable(parts, memo.hosts)
@@ -89,11 +92,12 @@ def translate(resources: ResourceSet, settings: TranslateSettings, memo: Memo | 
         virtual_hosts=tuple(hosts.used[name].host for name in sorted(hosts.used)),
         clusters=served,
         certificates=tuple(store.used[name] for name in sorted(store.used)),
+        services=services,
     )
     gateway = _settled(gateway, memo.gateway)
     memo.world, memo.clusters, memo.hosts, memo.gateway = clusters.world, clusters.used, hosts.used, gateway
     memo.certificates = {name: known for name, known in store.known.items() if name in store.used}
-    report_refused(resources, found)
+    report_refused(resources, label_domain(module), found)
     findings = found.sorted()
     memo.located = {id(item): (item, _located(item, memo.located.get(id(item)), resources)) for item in findings}
     return Translation(gateway, tuple([located for _, located in memo.located.values()]))
@@ -110,6 +114,9 @@ def _ports(
 ) -> list[Port]:
     listeners = resources.of(Listener)
     if listeners:
+        if module is not None and module.spec.config.use_proxy_proto:
+            message = "has no effect beside Listeners, whose protocols say where PROXY is spoken"
+            found.notice("field-unused", message, module.origin, "spec.config.use_proxy_proto")
         ports = with_http3(without_collisions(listener_ports(listeners, settings, gateway_options, found), found))
     else:
         proxy_protocol = module is not None and bool(module.spec.config.use_proxy_proto)
@@ -158,6 +165,7 @@ def _settled(new: ir.Gateway, old: ir.Gateway | None) -> ir.Gateway:
         virtual_hosts=new.virtual_hosts,
         clusters=new.clusters,
         certificates=new.certificates,
+        services=old.services if new.services == old.services else new.services,
     )
 
 

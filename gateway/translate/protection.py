@@ -13,14 +13,20 @@ from typing import TYPE_CHECKING
 
 from gateway import ir
 from gateway.base.globs import globs_intersect, is_glob
-from gateway.resources import Generic
+from gateway.resources import AuthService, Generic, RateLimit, RateLimitService
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from gateway.diagnostics import Collector, Origin
     from gateway.resources import ResourceSet
+    from gateway.resources.model import Resource
+    from gateway.translate.settings import TranslateSettings
 
 NOT_APPLIED = "security-not-applied"
 """Code of the findings about routes that are refused."""
+AUTHENTICATION_MODULE = "authentication"
+"""Name of the Module that Emissary takes for an AuthService."""
 _SHOWN = 5
 """Objects that a finding names."""
 REFUSAL = ir.DirectResponse(500, "This route is out of service: its configuration could not be applied.\n")
@@ -40,59 +46,91 @@ class Protection:
     """What must not be left out."""
 
     authentication: str = ""
-    """Name of an AuthService, empty when there is none."""
+    """What guards every route: ``AuthService NAMESPACE/NAME``; empty where nothing does."""
     places: tuple[GuardedPlace, ...] = ()
+    limiters: tuple[tuple[str, str], ...] = ()
+    """Label domains whose limiter must be asked before a request passes, and the RateLimitService that says so."""
 
-    def refuses(self, hosts: str, path: str, *, exempt: bool) -> str:
-        """Why a route for ``hosts`` (a glob) and paths that begin with ``path`` must not be served; empty if it may."""
+    def refuses(self, hosts: str, path: str, *, exempt: bool, domains: Iterable[str] = ()) -> str:
+        """Why a route for ``hosts`` (a glob) and paths that begin with ``path`` must not be served; empty if it may.
+
+        ``domains``: those in which the requests of the route have labels.
+        """
         if self.authentication and not exempt:
-            return _not_applied("AuthService", self.authentication)
+            return _not_applied(self.authentication)
         for place in self.places:
             if _share_names(place.host, hosts) and (path.startswith(place.path) or place.path.startswith(path)):
-                return _not_applied("FilterPolicy", place.policy)
+                return _not_applied(f"FilterPolicy {place.policy}")
+        for domain, limiter in self.limiters:
+            if domain in domains:
+                return _not_applied(limiter)
         return ""
 
 
-def report_refused(resources: ResourceSet, found: Collector) -> None:
+def protection(resources: ResourceSet, settings: TranslateSettings, default_domain: str) -> Protection:
+    """Look for objects that guard routes. ``default_domain``: that of RateLimitServices that name none."""
+    authentication = next(authenticators(resources), None)
+    return Protection(
+        _named(authentication) if authentication is not None and not settings.allow_unenforced_auth else "",
+        tuple(place for item in resources.of(Generic) if item.kind == "FilterPolicy" for place in _places(item)),
+        tuple((domain, _named(item)) for item, domain in _denying_limiters(resources, default_domain)),
+    )
+
+
+def report_refused(resources: ResourceSet, default_domain: str, found: Collector) -> None:
     """One error at each object that protects routes and cannot: how many are out of service, and how to go on."""
     refused: dict[str, set[Origin]] = {}
     for finding in found.of(NOT_APPLIED):
         refused.setdefault(finding.message.partition(";")[0], set()).add(finding.origin)
     if not refused:
         return
-    guards = [
-        (item.origin, _not_applied(item.kind, f"{item.namespace}/{item.name}"), _HINTS[item.kind])
-        for item in resources.of(Generic)
-        if item.kind in _HINTS
-    ]
-    for origin, reason, hint in guards:
-        objects = sorted(refused.get(reason, ()))
+    for guard, hint in _guards(resources, default_domain):
+        objects = sorted(refused.get(_not_applied(_named(guard)), ()))
         if objects:
             names = ", ".join(map(str, objects[:_SHOWN])) + (", …" if len(objects) > _SHOWN else "")
             message = f"cannot be applied yet: all routes under it are answered 500, those of {names}"
-            found.error("routes-refused", message, origin, "", hint)
+            found.error("routes-refused", message, guard.origin, "", hint)
 
 
-def _not_applied(kind: str, name: str) -> str:
-    return f"{kind} {name} cannot be applied yet"
+def _guards(resources: ResourceSet, default_domain: str) -> Iterator[tuple[Resource, str]]:
+    for item in authenticators(resources):
+        yield (
+            item,
+            "bypass_auth: true serves a Mapping without it; --allow-unenforced-auth serves all of them without it",
+        )
+    for policy in resources.of(Generic):
+        if policy.kind == "FilterPolicy":
+            yield policy, "without this object nothing is filtered"
+    for limiter, _ in _denying_limiters(resources, default_domain):
+        yield limiter, "failure_mode_deny: false serves them without it; RateLimits of its domain are enforced"
 
 
-_HINTS = {
-    "AuthService": "bypass_auth: true serves a Mapping without it; without this object nothing is authorised",
-    "FilterPolicy": "without this object nothing is filtered",
-}
-
-
-def protection(resources: ResourceSet) -> Protection:
-    """Look for objects that guard routes."""
-    authentication = ""
-    places: list[GuardedPlace] = []
+def authenticators(resources: ResourceSet) -> Iterator[Resource]:
+    """AuthServices, and the Module ``authentication`` that came before them."""
+    yield from resources.of(AuthService)
     for item in resources.of(Generic):
-        if item.kind == "AuthService":
-            authentication = authentication or f"{item.namespace}/{item.name}"
-        elif item.kind == "FilterPolicy":
-            places.extend(_places(item))
-    return Protection(authentication, tuple(places))
+        if item.kind == "Module" and item.name == AUTHENTICATION_MODULE:
+            yield item
+
+
+def _denying_limiters(resources: ResourceSet, default_domain: str) -> Iterator[tuple[RateLimitService, str]]:
+    """RateLimitServices that want requests refused when they cannot be asked, and their label domains.
+
+    Where RateLimits declare the limits of a domain, the gateway itself is its limiter.
+    """
+    own = {item.spec.domain for item in resources.of(RateLimit)}
+    for item in resources.of(RateLimitService):
+        domain = item.spec.domain or default_domain
+        if item.spec.failure_mode_deny and domain not in own:
+            yield item, domain
+
+
+def _named(item: Resource) -> str:
+    return f"{item.kind} {item.namespace}/{item.name}"
+
+
+def _not_applied(guard: str) -> str:
+    return f"{guard} cannot be applied yet"
 
 
 def _places(policy: Generic) -> list[GuardedPlace]:

@@ -26,6 +26,8 @@ class TranslateSettings:
     """Take Ingresses without any class (folders of manifests; in a cluster an IngressClass marked default does it)."""
     strict_label_selectors: bool = True
     """Emissary's ``DISABLE_STRICT_LABEL_SELECTORS`` negated: hostname and selector must both match."""
+    allow_unenforced_auth: bool = False
+    """Serve Mappings under an AuthService without asking it, where they would be answered 500."""
     max_connections: int | None = None
     """Most open connections of each listener."""
     max_connections_per_address: int | None = None

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 from gateway.resources import TLSContext
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from collections.abc import Set as AbstractSet
 
     from gateway.diagnostics import Collector, Origin
@@ -34,6 +35,16 @@ def find_context(resources: ResourceSet, name: str, namespace: str) -> TLSContex
     if found is None:
         found = next((context for context in resources.of(TLSContext) if context.name == name), None)
     return found
+
+
+def report_unused_settings(
+    settings: TlsSettings, names: Iterable[str], origin: Origin, found: Collector, field: str
+) -> None:
+    """A notice for each setting that is given and cannot be followed."""
+    for name in names:
+        if getattr(settings, name):
+            message = "is accepted and has no effect" + (": all curves are offered" if name == "ecdh_curves" else "")
+            found.notice("field-unused", message, origin, f"{field}.{name}")
 
 
 def versions(settings: TlsSettings, origin: Origin, found: Collector, field: str) -> tuple[Version, Version]:

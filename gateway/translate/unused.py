@@ -1,28 +1,48 @@
-"""What is read, and stands in the IR, but has no effect in the data plane yet: the one table of it.
+"""What is read and has no effect in the data plane yet: the one table of it.
 
-A line is a feature; whoever builds its effect deletes the line, and with it the findings. Names are ``Kind.field``.
+A line is a feature or a kind; whoever builds its effect deletes the line, and with it the findings. Names of fields are
+``Kind.field``, those of a Module the keys of its ``config``.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from gateway.resources import (
+    AuthService,
+    ConsulResolver,
+    DevPortal,
+    LogService,
+    RateLimitService,
+    TracingService,
+)
+
 if TYPE_CHECKING:
     from collections.abc import Mapping as Map
 
+    from gateway.resources.model import Resource
+
+KINDS_WITHOUT_EFFECT: Final[Map[type[Resource], str]] = {
+    AuthService: "the service is not asked yet: routes under it are answered 500 (security), unless they bypass it",
+    RateLimitService: "the limiter is not asked yet: without failure_mode_deny requests pass; RateLimits are enforced",
+    TracingService: "no spans are sent yet",
+    LogService: "no access log is sent to it yet; the Module's envoy_log_type writes one to standard output",
+    ConsulResolver: "Consul is not asked yet: Mappings that name it are answered 500",
+    DevPortal: "there is no developer portal; the object is accepted and has no effect",
+}
+"""Kinds of which nothing acts yet, and what that means for traffic."""
+
 WITHOUT_EFFECT: Final[Map[str, tuple[str, ...]]] = {
-    # Not in the IR.
-    "external authorisation": ("Mapping.auth_context_extensions",),
-    "raw Envoy configuration": ("Mapping.envoy_override", "Mapping.modules", "Module.runtime_flags"),
-    "scripts": ("Module.lua_scripts",),
+    "external authorisation": ("Mapping.auth_context_extensions", "Module.auth_enabled"),
+    "developer portal": ("Mapping.docs",),
     "client certificates in headers": (
         "Module.forward_client_cert_details",
         "Module.set_current_client_cert_details",
     ),
-    "statistics": ("Module.grpc_stats", "Module.statsd"),
-    "admin": ("Module.admin_port", "Module.debug_mode", "Module.diagnostics", "Module.envoy_log_path"),
+    "statistics": ("Module.grpc_stats", "Listener.statsPrefix"),
+    "admin": ("Module.debug_mode",),
     "probes": ("Module.liveness_probe", "Module.readiness_probe"),
-    "other keys": ("Module.allow_chunked_length", "Module.service_port"),
+    "other keys": ("Module.service_port",),
 }
 _NAMES = frozenset(name for names in WITHOUT_EFFECT.values() for name in names)
 
@@ -30,8 +50,3 @@ _NAMES = frozenset(name for names in WITHOUT_EFFECT.values() for name in names)
 def is_unused(name: str) -> bool:
     """Whether ``Kind.field`` has no effect yet."""
     return name in _NAMES
-
-
-def unused_fields(kind: str) -> tuple[str, ...]:
-    """The fields of a kind that have no effect yet, in order."""
-    return tuple(sorted(name.partition(".")[2] for name in _NAMES if name.startswith(f"{kind}.")))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from gateway import ir
 from gateway.diagnostics import Origin
 from gateway.translate.certificates import SecretError, ca_bundle
-from gateway.translate.tlssettings import HTTP1, alpn, versions
+from gateway.translate.tlssettings import HTTP1, alpn, report_unused_settings, versions
 
 if TYPE_CHECKING:
     from gateway.diagnostics import Collector
@@ -71,6 +71,8 @@ def upstream_tls(
     except SecretError as error:
         return TlsOutcome(failure=f"TLSContext {wanted!r}: {error}")
     _tell(spec.sni or server_name, verify=verify, authority=authority, found=found)
+    unused = ("cipher_suites", "ecdh_curves", "redirect_cleartext_from")
+    report_unused_settings(spec, unused, _NOWHERE, found, "spec.tls")
     lowest, highest = versions(spec, _NOWHERE, found, "spec.tls")
     return TlsOutcome(
         ir.UpstreamTls(

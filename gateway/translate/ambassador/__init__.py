@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from gateway.resources import Ingress, Module, ResourceSet
     from gateway.translate.certificates import CertificateStore
     from gateway.translate.clusters import ClusterTable
+    from gateway.translate.protection import Protection
     from gateway.translate.settings import TranslateSettings
     from gateway.translate.virtualhosts import Contribution
 
@@ -43,6 +44,7 @@ def translate_ambassador(
     module: Module | None,
     store: CertificateStore,
     clusters: ClusterTable,
+    guard: Protection,
     memo: AmbassadorMemo,
     found: Collector,
 ) -> list[Contribution]:
@@ -57,7 +59,7 @@ def translate_ambassador(
         hosts.append(memo.default)
         _report_ignored_contexts(resources, found)
     parts = _translate_hosts(hosts, resources, store, memo, found)
-    context = mapping_context(resources, settings, module, hosts)
+    context = mapping_context(resources, settings, module, hosts, guard)
     return route_mappings(mappings, expanded, parts, context, clusters, memo.routing, found)
 
 

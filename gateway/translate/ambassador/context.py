@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gateway.resources import (
-    Generic,
     KubernetesEndpointResolver,
     KubernetesServiceResolver,
     LabelSelector,
@@ -18,12 +17,12 @@ from gateway.resources import (
     RateLimit,
 )
 from gateway.translate.ambassador.ratelimits import LimitIndex, index_limits
-from gateway.translate.protection import Protection, protection
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from gateway.resources import Host, ResourceSet
+    from gateway.translate.protection import Protection
     from gateway.translate.settings import TranslateSettings
 
 ENDPOINT_RESOLVERS = frozenset({"endpoint", "kubernetes-endpoint"})
@@ -55,13 +54,17 @@ def known_resolvers(resources: ResourceSet) -> dict[str, bool]:
 
 
 def mapping_context(
-    resources: ResourceSet, settings: TranslateSettings, module: Module | None, hosts: Iterable[Host]
+    resources: ResourceSet,
+    settings: TranslateSettings,
+    module: Module | None,
+    hosts: Iterable[Host],
+    guard: Protection,
 ) -> MappingContext:
     """Collect the surroundings."""
     config = module.spec.config if module is not None else ModuleConfig()
     selectors = tuple(host.spec.effective_selector for host in hosts if host.spec.effective_selector is not None)
     resolvers = known_resolvers(resources)
-    signature = (settings, module, selectors, resolvers, resources.of(RateLimit), resources.of(Generic))
+    signature = (settings, module, selectors, resolvers, resources.of(RateLimit), guard)
     return MappingContext(
         signature,
         settings,
@@ -69,5 +72,5 @@ def mapping_context(
         resolvers,
         selectors,
         index_limits(resources.of(RateLimit)),
-        protection(resources),
+        guard,
     )

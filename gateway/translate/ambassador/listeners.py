@@ -7,16 +7,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
+from gateway.resources import Listener
+from gateway.resources.hosts import HostBinding, ListenerSpec
 from gateway.translate.barrier import guarded
+from gateway.translate.differences import report_fields
 from gateway.translate.listeners import Port
-from gateway.translate.unused import is_unused
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from gateway import ir
     from gateway.diagnostics import Collector
-    from gateway.resources import Listener
     from gateway.translate.settings import TranslateSettings
 
 _STACKS: dict[str, tuple[str, ...]] = {
@@ -33,6 +34,7 @@ _SECURITY: dict[str, Literal["xfp", "secure", "insecure"]] = {
     "SECURE": "secure",
     "INSECURE": "insecure",
 }
+_PLAIN = ListenerSpec(port=1, security_model="XFP", host_binding=HostBinding())
 
 
 def listener_ports(
@@ -52,6 +54,7 @@ def _port(listener: Listener, settings: TranslateSettings, options: ir.Options, 
     stack = _stack(listener, found)
     if stack is None:
         return None
+    report_fields(Listener.KIND, spec, _PLAIN, origin, "spec", found)
     binding = spec.host_binding
     source = binding.namespace.from_
     if source is None and binding.selector is None:
@@ -96,8 +99,6 @@ def _streams(listener: Listener, found: Collector) -> int | None:
     if value < 1:
         found.error("http2-streams", f"expected 1 or more, got {value}: it is ignored", listener.origin, field)
         return None
-    if is_unused("Listener.http2MaxConcurrentStreams"):
-        found.notice("field-unused", "the field is accepted and has no effect yet", listener.origin, field)
     return value
 
 

@@ -13,14 +13,15 @@ from gateway import ir
 from gateway.diagnostics import Collector
 from gateway.resources import Mapping, MappingSpec
 from gateway.translate.ambassador import actions
+from gateway.translate.ambassador.defaults import with_defaults
 from gateway.translate.ambassador.httpoptions import error_overrides
 from gateway.translate.ambassador.matching import MatchError, build_matching
 from gateway.translate.ambassador.ratelimits import LabelError, bind_limits
 from gateway.translate.ambassador.upstream import ResolverError, cluster_spec
+from gateway.translate.differences import report_fields
 from gateway.translate.origins import ir_origin
 from gateway.translate.protection import NOT_APPLIED, REFUSAL
 from gateway.translate.services import ServiceError, parse_service
-from gateway.translate.unused import unused_fields
 
 if TYPE_CHECKING:
     from collections.abc import Mapping as Map
@@ -43,8 +44,7 @@ _MUST_AGREE = (
     "prefix_exact",
 )
 _PLAIN = MappingSpec(prefix="", service="")
-_UNUSED = unused_fields(Mapping.KIND)
-_DEFAULTS = {name: getattr(_PLAIN, name) for name in (*_UNUSED, *_MUST_AGREE)}
+_DEFAULTS = {name: getattr(_PLAIN, name) for name in _MUST_AGREE}
 
 Role = Literal["forward", "redirect", "shadow"]
 Place = tuple[int, str, str]
@@ -101,17 +101,19 @@ class Refusal(Exception):
 def translate_mapping(name: str, place: Place, mapping: Mapping, context: MappingContext) -> Translated:
     """Translate one Mapping under a unique route name."""
     found = Collector()
+    declared = mapping
     try:
         matching = build_matching(mapping.spec, mapping.metadata.labels, context.selectors)
     except MatchError as error:
         found.error("mapping-match", f"{error}; the Mapping is not served", mapping.origin, error.field)
-        return Translated(mapping, None, found.sorted())
+        return Translated(declared, None, found.sorted())
     _report_unused(mapping, found)
+    mapping = with_defaults(mapping, context.module.defaults)
     try:
         member = _member(name, place, mapping, matching, context, found)
     except Refusal as refusal:
         member = _refused(name, place, mapping, matching, refusal, found)
-    return Translated(mapping, member, found.sorted())
+    return Translated(declared, member, found.sorted())
 
 
 def _member(
@@ -121,7 +123,9 @@ def _member(
     role = _role(spec, origin, found)
     if role != "shadow":
         exempt = spec.bypass_auth or role == "redirect"
-        reason = context.protection.refuses(matching.hostname or "*", _fixed_path(spec), exempt=exempt)
+        reason = context.protection.refuses(
+            matching.hostname or "*", _fixed_path(spec), exempt=exempt, domains=spec.labels
+        )
         if reason:
             raise Refusal(NOT_APPLIED, "", reason)
     try:
@@ -230,8 +234,6 @@ def _agree(spec: MappingSpec) -> dict[str, object]:
 
 def _report_unused(mapping: Mapping, found: Collector) -> None:
     spec = mapping.spec
-    for name in _UNUSED:
-        if getattr(spec, name) != _DEFAULTS[name]:
-            found.notice("field-unused", "the field is accepted and has no effect yet", mapping.origin, f"spec.{name}")
+    report_fields(Mapping.KIND, spec, _PLAIN, mapping.origin, "spec", found)
     if spec.host and spec.hostname:
         found.notice("host-ignored", "hostname is used, host ignored", mapping.origin, "spec.host")

@@ -12,9 +12,10 @@ import orjson
 from gateway import ir
 from gateway.diagnostics import Origin
 from gateway.resources import Module, ModuleConfig
+from gateway.translate.ambassador.defaults import report_defaults
 from gateway.translate.ambassador.httpoptions import compression, error_overrides, header_case, ip_rules
 from gateway.translate.ambassador.policies import breakers, keepalive, retry_policy
-from gateway.translate.unused import unused_fields
+from gateway.translate.differences import report_fields
 
 if TYPE_CHECKING:
     from gateway.diagnostics import Collector
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from gateway.translate.settings import TranslateSettings
 
 MODULE_NAME = "ambassador"
+DEFAULT_LABEL_DOMAIN = "ambassador"
 
 _UNDERSCORES: dict[str, Literal["allow", "reject", "drop"]] = {
     "ALLOW": "allow",
@@ -40,6 +42,11 @@ def find_module(resources: ResourceSet, namespace: str, found: Collector) -> Mod
         if module is not chosen:
             found.warning("module-ignored", f"only the Module of namespace {chosen.namespace} is read", module.origin)
     return chosen
+
+
+def label_domain(module: Module | None) -> str:
+    """The domain of rate-limit labels where an object names none."""
+    return (module.spec.config.default_label_domain if module is not None else None) or DEFAULT_LABEL_DOMAIN
 
 
 def options(module: Module | None, settings: TranslateSettings, found: Collector) -> ir.Options:
@@ -93,12 +100,8 @@ def _access_log(config: ModuleConfig, settings: TranslateSettings) -> dict[str, 
 def _report(module: Module, found: Collector) -> None:
     """Keys without an effect, and what is wrong with the defaults of Mappings, once for all Mappings."""
     config, origin = module.spec.config, module.origin
-    default = ModuleConfig()
-    for name in unused_fields(Module.KIND):
-        if getattr(config, name) != getattr(default, name):
-            found.notice(
-                "module-key-unused", "the key is accepted and has no effect yet", origin, f"spec.config.{name}"
-            )
+    report_fields(Module.KIND, config, ModuleConfig(), origin, "spec.config", found)
+    report_defaults(config.defaults, origin, found)
     retry_policy(config.retry_policy, origin, found, "spec.config.retry_policy")
     breakers(config.circuit_breakers, origin, found, "spec.config.circuit_breakers")
     keepalive(config.keepalive, origin, found, "spec.config.keepalive")

@@ -16,7 +16,7 @@ from gateway.resources import TLSContext
 from gateway.translate.ambassador.matching import bare_host
 from gateway.translate.certificates import SecretError, ca_bundle, secret_place
 from gateway.translate.origins import ir_origin
-from gateway.translate.tlssettings import OFFERED, alpn, find_context, versions
+from gateway.translate.tlssettings import OFFERED, alpn, find_context, report_unused_settings, versions
 
 if TYPE_CHECKING:
     from gateway.diagnostics import Collector, Origin
@@ -152,9 +152,9 @@ def _build(server_name: str, plan: _Plan, store: CertificateStore, found: Collec
     if required and authority is None:
         raise TerminationError(plan.field, "cert_required needs a ca_secret")
     if settings.redirect_cleartext_from is not None:
-        found.notice(
-            "redirect-cleartext-from", "requestPolicy.insecure decides about cleartext", plan.origin, plan.field
-        )
+        field = f"{plan.field}.redirect_cleartext_from"
+        found.notice("redirect-cleartext-from", "requestPolicy.insecure decides about cleartext", plan.origin, field)
+    report_unused_settings(settings, ("ecdh_curves", "sni"), plan.origin, found, plan.field)
     lowest, highest = versions(settings, plan.origin, found, plan.field)
     return ir.TlsTermination(
         server_names=(server_name,),

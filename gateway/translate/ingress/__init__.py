@@ -12,11 +12,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from gateway.diagnostics import Collector, Diagnostic
-from gateway.resources import Generic, Secret
+from gateway.resources import Secret
 from gateway.translate.barrier import guarded
 from gateway.translate.ingress.rules import DomainRoutes, IngressParts, translate_ingress
 from gateway.translate.origins import ir_origin
-from gateway.translate.protection import protection
 from gateway.translate.virtualhosts import Contribution
 
 if TYPE_CHECKING:
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from gateway.resources import Ingress, ResourceSet
     from gateway.translate.certificates import CertificateStore
     from gateway.translate.clusters import ClusterTable
+    from gateway.translate.protection import Protection
     from gateway.translate.ranking import RankedRoute
 
 
@@ -33,7 +33,8 @@ if TYPE_CHECKING:
 class IngressMemo:
     """What the last pass of this dialect left."""
 
-    inputs: tuple[object, ...] = ()
+    secrets: tuple[Secret, ...] | None = None
+    guard: Protection | None = None
     parts: dict[tuple[str, str], tuple[Ingress, IngressParts, tuple[Diagnostic, ...]]] = field(default_factory=dict)
     contributions: dict[tuple[str, str, str], tuple[tuple[object, ...], Contribution]] = field(default_factory=dict)
 
@@ -43,11 +44,12 @@ def translate_ingresses(
     ingresses: Sequence[Ingress],
     store: CertificateStore,
     clusters: ClusterTable,
+    guard: Protection,
     memo: IngressMemo,
     found: Collector,
 ) -> list[Contribution]:
     """Contributions of all plain Ingresses, the oldest first."""
-    parts = _translate(resources, ingresses, store, memo, found)
+    parts = _translate(resources, ingresses, store, guard, memo, found)
     taken: dict[tuple[object, ...], ir.Origin] = {}
     current: dict[tuple[str, str, str], tuple[tuple[object, ...], Contribution]] = {}
     for ingress, part in parts:
@@ -81,13 +83,12 @@ def _translate(
     resources: ResourceSet,
     ingresses: Sequence[Ingress],
     store: CertificateStore,
+    guard: Protection,
     memo: IngressMemo,
     found: Collector,
 ) -> list[tuple[Ingress, IngressParts]]:
-    inputs = (resources.of(Secret), resources.of(Generic))
-    same = bool(memo.inputs) and all(a is b for a, b in zip(inputs, memo.inputs, strict=True))
-    known = memo.parts if same else {}
-    guard = protection(resources)
+    secrets = resources.of(Secret)
+    known = memo.parts if memo.secrets is secrets and memo.guard == guard else {}
     current: dict[tuple[str, str], tuple[Ingress, IngressParts, tuple[Diagnostic, ...]]] = {}
     for ingress in sorted(ingresses, key=age):
         key = (ingress.namespace, ingress.name)
@@ -103,7 +104,7 @@ def _translate(
         current[key] = entry
         found.extend(entry[2])
     memo.parts = current
-    memo.inputs = inputs
+    memo.secrets, memo.guard = secrets, guard
     return [(ingress, parts) for ingress, parts, _ in current.values()]
 
 
