@@ -112,6 +112,9 @@ def run(
         float | None, typer.Option(help="Seconds for running requests at the end. (default: 30)", min=0)
     ] = None,
     ambassador_id: Annotated[str | None, typer.Option(help="Take objects of this id. (default: default)")] = None,
+    allow_unenforced_auth: Annotated[
+        bool, typer.Option("--allow-unenforced-auth", help="Serve routes under an AuthService without asking it.")
+    ] = False,
     access_log: Annotated[AccessLog, typer.Option(help="Access log on standard output.")] = "off",
     log_level: Annotated[LogLevel | None, typer.Option(help="Process log. (default: info)")] = None,
 ) -> None:
@@ -125,6 +128,7 @@ def run(
             paths=_existing(paths),
             ambassador_id=ambassador_id or env.ambassador_id or "default",
             namespace=env.namespace or "default",
+            allow_unenforced_auth=allow_unenforced_auth or env.allow_unenforced_auth,
             access_log=access_log,
             log_level=level,
             log_json=env.json_logging,
@@ -211,6 +215,14 @@ def ir(paths: Paths) -> None:
 
 
 @app.command()
+def crds() -> None:
+    """Print the CustomResourceDefinitions of getambassador.io (YAML)."""
+    from gateway.resources.crds import render
+
+    sys.stdout.write(render())
+
+
+@app.command()
 def version() -> None:
     """Print the version and how the native part was built."""
     from gateway.plane.offline import build_facts
@@ -287,6 +299,7 @@ def _load(paths: list[Path]) -> Update:
                 paths=_existing(paths),
                 ambassador_id=env.ambassador_id or "default",
                 namespace=env.namespace or "default",
+                allow_unenforced_auth=env.allow_unenforced_auth,
             )
         )
     except SettingsError as error:
