@@ -30,12 +30,15 @@ from gateway.settings import (
     WorkerSettings,
     check_address,
     default_workers,
+    manifest_variables,
     parse_address,
     read_environment,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from rich.console import Console
 
     from gateway.app import Gateway
     from gateway.diagnostics import Diagnostic, Severity
@@ -44,6 +47,8 @@ if TYPE_CHECKING:
 USAGE = 2
 """Exit code of a wrong command line."""
 _ADMIN_PORT = 8877
+_SHOWN_OBJECTS = 5
+"""Objects that an entry of ``check`` names."""
 
 app = typer.Typer(
     name="sluice",
@@ -115,19 +120,26 @@ def run(
     allow_unenforced_auth: Annotated[
         bool, typer.Option("--allow-unenforced-auth", help="Serve routes under an AuthService without asking it.")
     ] = False,
+    expand_variables: Annotated[
+        list[str] | None,
+        typer.Option(help="Replace ${NAME} in manifests for variables that begin so.", metavar="PREFIX"),
+    ] = None,
     access_log: Annotated[AccessLog, typer.Option(help="Access log on standard output.")] = "off",
     log_level: Annotated[LogLevel | None, typer.Option(help="Process log. (default: info)")] = None,
 ) -> None:
     """Serve manifests from files or folders."""
-    if not paths:
-        _fail("sluice run: no PATH given. The Kubernetes source is not in this release; name a file or a folder.")
     try:
         env = read_environment()
+        paths = paths or ([Path(env.config_folder)] if env.config_folder else [])
+        if not paths:
+            _fail("sluice run: no PATH given. The Kubernetes source is not in this release; name a file or a folder.")
         level = log_level or ("debug" if env.debug else "info")
         settings = Settings(
             paths=_existing(paths),
             ambassador_id=ambassador_id or env.ambassador_id or "default",
             namespace=env.namespace or "default",
+            strict_label_selectors=env.strict_label_selectors,
+            variables=manifest_variables(expand_variables or env.expand_variables),
             allow_unenforced_auth=allow_unenforced_auth or env.allow_unenforced_auth,
             access_log=access_log,
             log_level=level,
@@ -299,6 +311,8 @@ def _load(paths: list[Path]) -> Update:
                 paths=_existing(paths),
                 ambassador_id=env.ambassador_id or "default",
                 namespace=env.namespace or "default",
+                strict_label_selectors=env.strict_label_selectors,
+                variables=manifest_variables(env.expand_variables),
                 allow_unenforced_auth=env.allow_unenforced_auth,
             )
         )
@@ -310,8 +324,13 @@ def _print_findings(found: list[Diagnostic], update: Update) -> None:
     from rich.console import Console
     from rich.text import Text
 
+    from gateway.translate.differences import DIFFERENCE_CODES
+
     console = Console(soft_wrap=True, highlight=False)
+    differences = [one for one in found if one.code in DIFFERENCE_CODES]
     for one in found:
+        if one.code in DIFFERENCE_CODES:
+            continue
         origin = one.origin
         place = f"{origin.path}:{one.line}" if origin.path and one.line else origin.path
         head = Text.assemble((one.severity, _STYLES[one.severity]), f" [{one.code}] ", (str(origin), "bold"))
@@ -320,8 +339,31 @@ def _print_findings(found: list[Diagnostic], update: Update) -> None:
         for label, text in (("hint", one.hint), ("at", place)):
             if text:
                 console.print(Text(f"  {label}: {text}", style="dim"))
+    if differences:
+        _print_differences(console, differences)
     refused = f" ({update.refused} refused)" if update.refused else ""
     console.print(f"{_objects(update)}{refused}: {_severities(found)}")
+
+
+def _print_differences(console: Console, differences: list[Diagnostic]) -> None:
+    """What will behave otherwise than in Emissary: one entry for each difference, whatever the number of objects."""
+    from rich.text import Text
+
+    console.print(Text("different from Emissary", "bold"))
+    objects: dict[tuple[Severity, str, str, str, str], list[str]] = {}
+    for one in differences:
+        place = f"{one.origin.kind} {one.field}".strip()
+        name = f"{one.origin.namespace}/{one.origin.name}" if one.origin.name else ""
+        objects.setdefault((one.severity, one.code, place, one.message, one.hint), []).append(name)
+    for (severity, code, place, message, hint), names in objects.items():
+        shown = ", ".join(filter(None, names[:_SHOWN_OBJECTS])) + (
+            f" and {len(names) - _SHOWN_OBJECTS} more" if len(names) > _SHOWN_OBJECTS else ""
+        )
+        console.print(Text.assemble((severity, _STYLES[severity]), f" [{code}] {place}"))
+        console.print(Text(f"  {message}"))
+        for label, text in (("hint", hint), ("of", shown)):
+            if text:
+                console.print(Text(f"  {label}: {text}", style="dim"))
 
 
 def _objects(update: Update) -> str:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 AccessLog = Literal["off", "json", "text"]
 
@@ -125,6 +125,10 @@ class Settings:
     """Only objects that carry this id (or none, for ``default``) are ours: several gateways share one cluster."""
     namespace: str = "default"
     """Namespace of objects that name none, and of the gateway itself."""
+    strict_label_selectors: bool = True
+    """Whether a Mapping must fit both the hostname and the selector of a Host; else one is enough, as before 3.0."""
+    variables: Mapping[str, str] = field(default_factory=dict)
+    """What ``${NAME}`` stands for in manifests of files; empty for "nothing is replaced"."""
     allow_unenforced_auth: bool = False
     """Serve routes under an AuthService without asking it, where they would be answered 500."""
     access_log: AccessLog = "off"
@@ -163,8 +167,14 @@ class Environment:
     """``AMBASSADOR_HEALTHCHECK_BIND_ADDRESS``"""
     admin_port: int | None = None
     """``AMBASSADOR_HEALTHCHECK_BIND_PORT``"""
+    strict_label_selectors: bool = True
+    """``DISABLE_STRICT_LABEL_SELECTORS``, the other way round"""
+    config_folder: str | None = None
+    """``AMBASSADOR_CONFIG_DIR``, else ``ambassador-config`` below ``AMBASSADOR_CONFIG_BASE_DIR``"""
     allow_unenforced_auth: bool = False
     """``SLUICE_ALLOW_UNENFORCED_AUTH``"""
+    expand_variables: tuple[str, ...] = ()
+    """``SLUICE_EXPAND_VARIABLES``: prefixes of names, with commas between them"""
 
 
 def read_environment(environ: Mapping[str, str] | None = None) -> Environment:
@@ -180,8 +190,21 @@ def read_environment(environ: Mapping[str, str] | None = None) -> Environment:
         debug=bool(env.get("AMBASSADOR_DEBUG")),
         admin_address=env.get("AMBASSADOR_HEALTHCHECK_BIND_ADDRESS") or None,
         admin_port=_integer(env, "AMBASSADOR_HEALTHCHECK_BIND_PORT"),
+        strict_label_selectors=not _boolean(env, "DISABLE_STRICT_LABEL_SELECTORS"),
+        config_folder=_config_folder(env),
+        expand_variables=tuple(filter(None, env.get("SLUICE_EXPAND_VARIABLES", "").split(","))),
         allow_unenforced_auth=_boolean(env, "SLUICE_ALLOW_UNENFORCED_AUTH"),
     )
+
+
+def manifest_variables(prefixes: Iterable[str], environ: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Variables that manifests may name: those whose names begin with one of ``prefixes``. Raises
+    :class:`SettingsError` for an empty one, which would hand out the whole environment."""
+    env = os.environ if environ is None else environ
+    wanted = tuple(prefixes)
+    if not all(wanted):
+        raise SettingsError("--expand-variables: write the beginning of the names that may be used, for example EDGE_")
+    return {name: value for name, value in env.items() if name.startswith(wanted)} if wanted else {}
 
 
 def worker_environment(import_path: list[str], environ: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -245,6 +268,15 @@ def _integer(env: Mapping[str, str], name: str) -> int | None:
     if not text.isascii() or not text.isdigit():
         raise SettingsError(f"{name}={text!r} is no whole number: set for example {name}=4 or leave it out")
     return int(text)
+
+
+def _config_folder(env: Mapping[str, str]) -> str | None:
+    """The folder that Emissary reads manifests from; ``None`` where no variable names it, and in a pod, whose manifests
+    come from Kubernetes."""
+    if env.get("KUBERNETES_SERVICE_HOST"):
+        return None
+    base = env.get("AMBASSADOR_CONFIG_BASE_DIR")
+    return env.get("AMBASSADOR_CONFIG_DIR") or (os.path.join(base, "ambassador-config") if base else None)
 
 
 def _boolean(env: Mapping[str, str], name: str) -> bool:

@@ -48,6 +48,7 @@ class Translator:
             ambassador_id=settings.ambassador_id,
             namespace=settings.namespace,
             unclassified_ingress=True,
+            strict_label_selectors=settings.strict_label_selectors,
             allow_unenforced_auth=settings.allow_unenforced_auth,
             access_log=settings.access_log,
             max_connections=settings.overload.max_connections,
@@ -64,7 +65,7 @@ class Translator:
 
 def make_source(settings: Settings) -> DirectorySource:
     """The source of this release: files and folders."""
-    return DirectorySource(settings.paths, ReadSettings(settings.ambassador_id, settings.namespace))
+    return DirectorySource(settings.paths, ReadSettings(settings.ambassador_id, settings.namespace, settings.variables))
 
 
 def load(settings: Settings) -> Update:

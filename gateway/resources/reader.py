@@ -6,7 +6,7 @@ An object with any error is refused as a whole; it is never half-applied. Everyt
 from __future__ import annotations
 
 from collections.abc import Mapping as Map
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
@@ -20,6 +20,7 @@ from gateway.resources.model import DEFAULT_AMBASSADOR_ID, DEFAULT_NAMESPACE, GE
 from gateway.resources.registry import AMBASSADOR_VERSIONS, KINDS, KNOWN_KINDS
 from gateway.resources.schema import MAX_PROBLEMS, Inspection, Problem, join
 from gateway.resources.standins import stand_in
+from gateway.resources.variables import expanded, references
 from gateway.resources.yamltree import MAX_DEPTH, ManifestError
 
 if TYPE_CHECKING:
@@ -29,14 +30,17 @@ _TOP_LEVEL = frozenset({"apiVersion", "kind", "metadata", "spec", "status"})
 _AUTOMATIC_ID = "_automatic_"
 _LEGACY_GROUP = "ambassador"
 _MAX_NAME = 253
+_SHOWN = 80
 
 
 @dataclass(frozen=True, slots=True)
 class ReadSettings:
-    """``ambassador_id``: objects of other ids are left out. ``namespace``: that of objects without one."""
+    """``ambassador_id``: objects of other ids are left out. ``namespace``: that of objects without one. ``variables``:
+    what ``${NAME}`` stands for in objects of getambassador.io."""
 
     ambassador_id: str = DEFAULT_AMBASSADOR_ID
     namespace: str = DEFAULT_NAMESPACE
+    variables: Map[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,9 +112,25 @@ class _Reader:
             metadata = msgspec.structs.replace(metadata, namespace="")
         elif not metadata.namespace:
             metadata = msgspec.structs.replace(metadata, namespace=self.settings.namespace)
+        if head.group == GETAMBASSADOR:
+            raw = self._with_variables(raw, inspection)
         if self._belongs_here(head, metadata, raw.get("spec")):
             self._read_body(head, metadata, raw, inspection)
         self._read_annotation(metadata, head.origin(metadata))
+
+    def _with_variables(self, raw: Map[str, object], inspection: Inspection) -> Map[str, object]:
+        """Replace references to variables in ``spec``, and tell of those that stay."""
+        spec = raw.get("spec")
+        if self.settings.variables:
+            spec = expanded(spec, self.settings.variables)
+            raw = {**raw, "spec": spec}
+        left = sorted(set(references(spec)))
+        if left:
+            names = ", ".join(f"${{{name}}}"[:_SHOWN] for name in left[:3]) + (", …" if len(left) > 3 else "")
+            message = f"{names} is not replaced; Emissary takes variables of its environment"
+            hint = "sluice run --expand-variables PREFIX replaces those whose names begin so, in files"
+            inspection.problems.append(Problem("notice", "differs-from-emissary", "spec", message, hint))
+        return raw
 
     def _read_body(self, head: ObjectHead, metadata: Metadata, raw: Map[str, object], inspection: Inspection) -> None:
         entry = KINDS.get((head.group, head.kind))

@@ -22,13 +22,17 @@ if TYPE_CHECKING:
 
 DIFFERS: Final = "differs-from-emissary"
 UNUSED: Final = "field-unused"
+DIFFERENCE_CODES: Final = frozenset(
+    {DIFFERS, "default-listeners", "upstream-tls-verified", "tcp-passthrough", "tls-version-raised", "acme-ignored"}
+)
+"""Codes of notices about what is different; those with a name of their own are reported where they arise."""
 
 DIFFERENCES: Final[Map[str, str]] = {
     # There is no Envoy to hand these to.
-    "Mapping.envoy_override": "is raw configuration of Envoy and is ignored: there is no Envoy",
+    "Mapping.envoy_override": "is raw configuration of Envoy and is ignored, also what it protects",
     "Mapping.modules": "is ignored, as in Emissary since 1.0",
     "Module.envoy_validation_timeout": "is ignored: there is no Envoy whose configuration needs to be validated",
-    "Module.lua_scripts": "is not run: scripts in Lua are not supported",
+    "Module.lua_scripts": "is not run, also what it protects: scripts in Lua are not supported",
     "Module.runtime_flags": "are flags of Envoy's runtime and are ignored",
     "Module.regex_type": "is ignored: all patterns run in linear time",
     "Module.regex_max_size": "is ignored: patterns have a limit of their own, by compiled size, and are never too slow",
@@ -37,7 +41,6 @@ DIFFERENCES: Final[Map[str, str]] = {
     "Module.admin_port": "is ignored: there is no Envoy with a port of its own; the admin port is --admin-address",
     "Module.statsd": "is ignored: metrics are read from /metrics in the form of Prometheus",
     # Works here.
-    "Mapping.outlier_detection": "works here; Emissary refuses it with an error and serves the Mapping without it",
     "Mapping.error_response_overrides": "works here, for the gateway's own answers, too; Emissary 4 ignores it",
     "Module.error_response_overrides": "works here, for the gateway's own answers, too; Emissary 4 ignores it",
     "Module.header_case_overrides": "works here; Emissary 4 ignores it",
@@ -49,6 +52,8 @@ DIFFERENCES: Final[Map[str, str]] = {
     "Module.envoy_log_path": "is ignored: the access log goes to standard output",
 }
 """``Kind.field`` to what is different about it; Modules by the keys of ``config``."""
+_MAY_PROTECT: Final = frozenset({"Mapping.envoy_override", "Module.lua_scripts"})
+"""What people also use to refuse requests: leaving it out deserves a warning."""
 
 
 def report_fields(
@@ -57,7 +62,8 @@ def report_fields(
     """One notice for each field that is set (otherwise than in ``plain``) and is different or has no effect yet."""
     for attribute, name, code, message in _told(kind, type(plain)):
         if getattr(spec, attribute) != getattr(plain, attribute):
-            found.notice(code, message, origin, f"{prefix}.{name}")
+            report = found.warning if f"{kind}.{name}" in _MAY_PROTECT else found.notice
+            report(code, message, origin, f"{prefix}.{name}")
 
 
 @lru_cache(maxsize=16)

@@ -12,6 +12,7 @@ from gateway import ir
 from gateway.resources import AuthService
 from gateway.resources.auth import AuthServiceSpec
 from gateway.translate.ambassador.servicecluster import ServiceWish
+from gateway.translate.differences import DIFFERS
 from gateway.translate.origins import ir_origin
 
 if TYPE_CHECKING:
@@ -114,13 +115,9 @@ def _report(services: Sequence[AuthService], found: Collector) -> None:
     first = services[0]
     for item in services:
         spec = item.spec
-        if spec.protocol_version == "v2":
-            found.warning(
-                "protocol-version",
-                "protocol v2 of Envoy is not spoken any more; v3 is used",
-                item.origin,
-                "spec.protocol_version",
-            )
+        if spec.protocol_version == "v2" or (spec.proto == "grpc" and spec.protocol_version is None):
+            message = "is v3 here whatever is set; Emissary refuses the object without v3"
+            found.notice(DIFFERS, message, item.origin, "spec.protocol_version")
         if spec.include_body is not None and spec.allow_request_body:
             found.error("auth-service-body", "is ignored beside include_body", item.origin, "spec.allow_request_body")
         for name in _SHARED if item is not first else ():

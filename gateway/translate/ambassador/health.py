@@ -14,6 +14,7 @@ import msgspec
 from gateway import ir
 from gateway.base.durations import DurationError, parse_duration_ms
 from gateway.resources.policy import OutlierDetection
+from gateway.translate.differences import DIFFERS
 
 if TYPE_CHECKING:
     from gateway.diagnostics import Collector, Origin
@@ -121,7 +122,7 @@ def outlier_detection(spec: MappingSpec, origin: Origin, found: Collector) -> ir
     try:
         if isinstance(settings, str):
             settings = msgspec.json.decode(settings, type=OutlierDetection)
-        return _outlier(settings)
+        result = _outlier(settings)
     except (msgspec.MsgspecError, DurationError) as error:
         found.error(
             "outlier-detection",
@@ -131,6 +132,9 @@ def outlier_detection(spec: MappingSpec, origin: Origin, found: Collector) -> ir
             hint='write JSON with Envoy\'s fields, such as {"consecutive_5xx": 5}',
         )
         return None
+    message = "works here; Emissary refuses it with an error and serves the Mapping without it"
+    found.notice(DIFFERS, message, origin, "spec.outlier_detection")
+    return result
 
 
 def _outlier(settings: OutlierDetection) -> ir.OutlierDetection:

@@ -10,6 +10,7 @@ from gateway.translate.ambassador.authorization import external_authorization
 from gateway.translate.ambassador.module import label_domain
 from gateway.translate.ambassador.servicecluster import ServiceClusters, ServiceWish
 from gateway.translate.ambassador.telemetry import access_logs, tracing
+from gateway.translate.differences import DIFFERS
 from gateway.translate.origins import ir_origin
 from gateway.translate.protection import authenticators
 from gateway.translate.unused import KINDS_WITHOUT_EFFECT
@@ -61,9 +62,9 @@ def _rate_limits(
         return None
     (item,) = services
     spec = item.spec
-    if spec.protocol_version == "v2":
-        message = "protocol v2 of Envoy is not spoken any more; v3 is used"
-        found.warning("protocol-version", message, item.origin, "spec.protocol_version")
+    if spec.protocol_version != "v3":
+        message = "is v3 here whatever is set; Emissary refuses the object without v3"
+        found.notice(DIFFERS, message, item.origin, "spec.protocol_version")
     wish = ServiceWish(spec.service, http2=True, tls=spec.tls, stats_name=spec.stats_name)
     cluster = clusters.require(item, wish, found)
     if cluster is None:

@@ -8,6 +8,7 @@ from gateway import ir
 from gateway.resources import LogService, TracingService
 from gateway.resources.telemetry import TraceConfig, TraceSampling
 from gateway.translate.ambassador.servicecluster import ServiceWish
+from gateway.translate.differences import DIFFERS
 from gateway.translate.origins import ir_origin
 
 if TYPE_CHECKING:
@@ -90,9 +91,9 @@ def _access_log(item: LogService, clusters: ServiceClusters, found: Collector) -
             message = "is required; the LogService is not used"
             found.error("field-required", message, item.origin, f"{place}[{index}].header_name")
             return None
-    if spec.protocol_version == "v2":
-        message = "protocol v2 of Envoy is not spoken any more; v3 is used"
-        found.warning("protocol-version", message, item.origin, "spec.protocol_version")
+    if spec.protocol_version != "v3":
+        message = "is v3 here whatever is set; Emissary refuses the object without v3"
+        found.notice(DIFFERS, message, item.origin, "spec.protocol_version")
     cluster = clusters.require(
         item, ServiceWish(spec.service, http2=bool(spec.grpc), stats_name=spec.stats_name), found
     )

@@ -9,6 +9,7 @@ from typer.testing import CliRunner, Result
 
 from gateway import cli
 from gateway.settings import Settings
+from gateway.translate.differences import DIFFERENCES, DIFFERS
 from tests.support import manifests
 from tests.support.certs import Authority
 
@@ -246,3 +247,126 @@ def test_version_names_the_build() -> None:
     assert result.exit_code == 0
     assert result.stdout.startswith("sluice ")
     assert "profile" in result.stdout
+
+
+def test_crds_prints_the_definitions() -> None:
+    result = call("crds")
+    assert result.exit_code == 0
+    assert result.stdout.count("kind: CustomResourceDefinition\n") == 15
+
+
+AUTH = """\
+---
+apiVersion: getambassador.io/v3alpha1
+kind: AuthService
+metadata: {name: auth}
+spec: {auth_service: "127.0.0.1:9"}
+"""
+
+
+def test_routes_under_an_auth_service_are_refused_unless_the_operator_wants_otherwise(folder: Path) -> None:
+    (folder / "good.yaml").write_text(GOOD + AUTH)
+    closed = call("check", folder)
+    assert closed.exit_code == 1
+    assert "error [routes-refused] AuthService default/auth" in closed.stdout
+    explained = json.loads(call("explain", folder, "GET", "http://localhost/quote/").stdout)
+    assert "500" in json.dumps(explained)
+    opened = call("check", folder, env={"SLUICE_ALLOW_UNENFORCED_AUTH": "1"})
+    assert "error [auth-not-enforced] AuthService default/auth" in opened.stdout
+    assert "routes-refused" not in opened.stdout
+
+
+def test_settings_for_manifests_reach_the_gateway(folder: Path, served: list[Settings]) -> None:
+    env = {"EDGE_HOST": "a", "DISABLE_STRICT_LABEL_SELECTORS": "true"}
+    flags = ["--allow-unenforced-auth", "--expand-variables", "EDGE_"]
+    assert call("run", folder, *flags, env=env).exit_code == 0
+    assert call("run", env={"AMBASSADOR_CONFIG_DIR": str(folder), "KUBERNETES_SERVICE_HOST": ""}).exit_code == 0
+    first, second = served
+    assert (first.allow_unenforced_auth, first.strict_label_selectors) == (True, False)
+    assert first.variables == {"EDGE_HOST": "a"}
+    assert (second.paths, second.allow_unenforced_auth, second.variables) == ((str(folder),), False, {})
+    assert call("run", folder, "--expand-variables", "").exit_code == 2
+
+
+DIFFERENT = """\
+apiVersion: getambassador.io/v3alpha1
+kind: Module
+metadata: {name: ambassador}
+spec:
+  config:
+    admin_port: 8001
+    allow_chunked_length: true
+    diagnostics: {enabled: true, allow_non_local: true}
+    envoy_log_path: /dev/fd/1
+    envoy_validation_timeout: 10
+    error_response_overrides: [{on_status_code: 404, body: {text_format: gone}}]
+    header_case_overrides: [X-A]
+    lua_scripts: "function envoy_on_request(h) end"
+    prune_unreachable_routes: false
+    regex_max_size: 500
+    regex_type: safe
+    runtime_flags: {a: b}
+    statsd: {enabled: true}
+---
+apiVersion: getambassador.io/v3alpha1
+kind: Mapping
+metadata: {name: one}
+spec:
+  hostname: "*"
+  prefix: /one/
+  service: one
+  envoy_override: {a: b}
+  outlier_detection: '{"consecutive_5xx": 5}'
+  error_response_overrides: [{on_status_code: 404, body: {text_format: gone}}]
+  host_rewrite: "${HOST_NAME}.example.com"
+---
+apiVersion: getambassador.io/v3alpha1
+kind: Mapping
+metadata: {name: two}
+spec: {hostname: "*", prefix: /two/, service: "https://two", envoy_override: {a: b}, modules: [{a: b}]}
+---
+apiVersion: getambassador.io/v3alpha1
+kind: RateLimitService
+metadata: {name: limiter}
+spec: {service: limiter}
+---
+apiVersion: getambassador.io/v3alpha1
+kind: LogService
+metadata: {name: logs}
+spec: {service: logs, driver: http}
+---
+apiVersion: getambassador.io/v3alpha1
+kind: AuthService
+metadata: {name: auth}
+spec: {auth_service: auth, proto: grpc}
+---
+apiVersion: getambassador.io/v3alpha1
+kind: TCPMapping
+metadata: {name: db}
+spec: {port: 9000, host: db.example, service: "db:1"}
+"""
+
+
+def test_check_says_what_is_different_from_emissary(tmp_path: Path) -> None:
+    (tmp_path / "all.yaml").write_text(DIFFERENT)
+    env = {"SLUICE_ALLOW_UNENFORCED_AUTH": "1"}
+    _, _, text = call("check", tmp_path, env=env).stdout.partition("different from Emissary\n")
+    entries = [line for line in text.splitlines() if line.startswith(("notice ", "warning "))]
+    fields = [
+        *(f"Module spec.config.{name.partition('.')[2]}" for name in DIFFERENCES if name.startswith("Module.")),
+        *(f"Mapping spec.{name.partition('.')[2]}" for name in DIFFERENCES if name.startswith("Mapping.")),
+        "Mapping spec.outlier_detection",
+        "Mapping spec",
+        "AuthService spec.protocol_version",
+        "LogService spec.protocol_version",
+        "RateLimitService spec.protocol_version",
+    ]
+    fields.remove("Module spec.config.proper_case")  # It excludes header_case_overrides.
+    places = [f"{'warning' if 'lua' in f or 'envoy_over' in f else 'notice'} [{DIFFERS}] {f}" for f in fields]
+    places += [
+        "notice [default-listeners] Listener",
+        "notice [tcp-passthrough] TCPMapping spec.host",
+        "notice [upstream-tls-verified] Mapping",
+    ]
+    assert sorted(entries) == sorted(places)
+    assert "  of: default/one, default/two\n" in text, "one entry for two Mappings"

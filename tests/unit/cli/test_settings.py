@@ -2,7 +2,13 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.settings import SettingsError, parse_address, read_environment, worker_environment
+from gateway.settings import (
+    SettingsError,
+    manifest_variables,
+    parse_address,
+    read_environment,
+    worker_environment,
+)
 
 
 @pytest.mark.parametrize(
@@ -60,3 +66,38 @@ def test_nonsense_names_the_variable(variable: dict[str, str]) -> None:
 def test_a_worker_imports_what_the_master_imports() -> None:
     env = worker_environment(["/a", "/b"], {"PATH": "/bin", "PYTHONPATH": "/c"})
     assert (env["PYTHONPATH"], env["PATH"]) == ("/a:/b", "/bin")
+
+
+@pytest.mark.parametrize(
+    ("environ", "folder"),
+    [
+        ({}, None),
+        ({"AMBASSADOR_CONFIG_BASE_DIR": "/ambassador"}, "/ambassador/ambassador-config"),
+        ({"AMBASSADOR_CONFIG_BASE_DIR": "/ambassador", "AMBASSADOR_CONFIG_DIR": "/etc/edge"}, "/etc/edge"),
+        ({"AMBASSADOR_CONFIG_DIR": "/etc/edge", "KUBERNETES_SERVICE_HOST": "10.0.0.1"}, None),
+    ],
+)
+def test_the_folder_of_emissary(environ: dict[str, str], folder: str | None) -> None:
+    assert read_environment(environ).config_folder == folder
+
+
+def test_switches() -> None:
+    env = read_environment({})
+    assert (env.strict_label_selectors, env.allow_unenforced_auth, env.expand_variables) == (True, False, ())
+    env = read_environment(
+        {
+            "DISABLE_STRICT_LABEL_SELECTORS": "true",
+            "SLUICE_ALLOW_UNENFORCED_AUTH": "1",
+            "SLUICE_EXPAND_VARIABLES": "EDGE_,SITE_",
+        }
+    )
+    assert (env.strict_label_selectors, env.allow_unenforced_auth) == (False, True)
+    assert env.expand_variables == ("EDGE_", "SITE_")
+
+
+def test_variables_of_manifests_are_chosen_by_prefix() -> None:
+    environ = {"EDGE_A": "1", "SITE_B": "2", "SECRET": "3"}
+    assert manifest_variables([], environ) == {}
+    assert manifest_variables(["EDGE_", "SITE_"], environ) == {"EDGE_A": "1", "SITE_B": "2"}
+    with pytest.raises(SettingsError, match="write the beginning"):
+        manifest_variables([""], environ)
