@@ -71,7 +71,7 @@ def translate(resources: ResourceSet, settings: TranslateSettings, memo: Memo | 
     clusters = ClusterTable(resources, store, memo.clusters, memo.world)
     # Until this pass is through, no part of the memo may be taken for a whole.
     memo.world = ()
-    ingresses = classify(resources, settings)
+    ingresses = classify(resources, settings, found)
     guard = protection(resources, settings, label_domain(module))
     parts: list[Contribution] = translate_ambassador(
         resources, ingresses.emissary, settings, module, store, clusters, guard, memo.ambassador, found
