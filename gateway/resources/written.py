@@ -28,6 +28,19 @@ def written_version(kind: str, version: str, raw: Map[str, object]) -> str:
     return newest[1] if newest is not None else version
 
 
+def forget_managers(raw: dict[str, object]) -> None:
+    """Leave nothing in ``metadata.managedFields``, which is often longer than the object, but what is read here."""
+    metadata = raw.get("metadata")
+    if not isinstance(metadata, dict) or "managedFields" not in metadata:
+        return
+    group, _, version = str(raw.get("apiVersion", "")).rpartition("/")
+    written = written_version(str(raw.get("kind", "")), version, raw)
+    del metadata["managedFields"]
+    if written != version:
+        owned: dict[str, object] = {"f:spec": {"f:prefix": {}}}
+        metadata["managedFields"] = [{"apiVersion": f"{group}/{written}", "fieldsV1": owned}]
+
+
 def _owns_prefix(fields: object) -> bool:
     spec = fields.get("f:spec") if isinstance(fields, Map) else None
     return isinstance(spec, Map) and "f:prefix" in spec

@@ -16,6 +16,7 @@ from gateway.resources import (
     TracingService,
 )
 from gateway.resources.reader import ReadResult, read_object
+from gateway.resources.written import forget_managers
 from gateway.resources.yamltree import parse_yaml
 
 
@@ -159,6 +160,27 @@ def test_a_mapping_without_a_host_means_what_it_meant_when_it_was_written(
     mapping = one("Mapping", "{prefix: /a/, service: s}", read_as, managed)
     assert isinstance(mapping, Mapping)
     assert mapping.spec.hostname == hostname
+
+
+@pytest.mark.parametrize("read_as", ["v2", "v3alpha1"])
+@pytest.mark.parametrize("written", ["v2", "v3alpha1"])
+def test_managers_can_be_forgotten(read_as: str, written: str) -> None:
+    managed = [{"apiVersion": f"getambassador.io/{written}", "time": "t", "fieldsV1": {"f:spec": {"f:prefix": {}}}}] * 9
+    metadata: dict[str, object] = {"name": "m", "managedFields": managed}
+    spec = {"prefix": "/a/", "service": "s"}
+    raw: dict[str, object] = {
+        "apiVersion": f"getambassador.io/{read_as}",
+        "kind": "Mapping",
+        "metadata": metadata,
+        "spec": spec,
+    }
+    forget_managers(raw)
+    left = metadata.get("managedFields", [])
+    assert isinstance(left, list)
+    assert len(left) == (0 if written == read_as else 1)
+    (mapping,) = read_object(raw).resources
+    assert isinstance(mapping, Mapping)
+    assert mapping.spec.hostname == ("*" if written == "v2" else "")
 
 
 def test_the_webhook_of_emissary_left_its_mark() -> None:

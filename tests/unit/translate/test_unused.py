@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from gateway.resources import MappingSpec, ModuleConfig
@@ -33,3 +35,9 @@ def test_names_are_in_one_line_each() -> None:
 def test_questions() -> None:
     assert not is_unused("Mapping.prefix")
     assert is_unused("Mapping.docs")
+
+
+@pytest.mark.parametrize("name", DIFFERENCES)
+def test_the_migration_guide_names_each_difference(name: str) -> None:
+    guide = (Path(__file__).parents[3] / "docs/migrating-from-emissary.md").read_text(encoding="utf-8")
+    assert f"`{name.partition('.')[2]}`" in guide
