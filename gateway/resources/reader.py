@@ -124,7 +124,7 @@ class _Reader:
         if self.settings.variables:
             spec = expanded(spec, self.settings.variables)
             raw = {**raw, "spec": spec}
-        left = sorted(set(references(spec)))
+        left = sorted(references(spec))
         if left:
             names = ", ".join(f"${{{name}}}"[:_SHOWN] for name in left[:3]) + (", …" if len(left) > 3 else "")
             message = f"{names} is not replaced; Emissary takes variables of its environment"

@@ -8,7 +8,6 @@ syntax. A name that is not known stays as it stands (Python's ``os.path.expandva
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from collections.abc import Mapping as Map
 
 _REFERENCE = re.compile(r"\$(?:\{([A-Za-z_][A-Za-z0-9_]*)\}|([A-Za-z_][A-Za-z0-9_]*))", re.ASCII)
@@ -27,14 +26,21 @@ def expanded(value: object, variables: Map[str, str]) -> object:
     return value
 
 
-def references(value: object) -> Iterator[str]:
+def references(value: object) -> set[str]:
     """Names in braces that texts refer to. ``$NAME`` is not looked for: it stands in regular expressions, too."""
-    match value:
-        case str() if "${" in value:
-            yield from _BRACED.findall(value)
-        case Map():
-            for item in value.values():
-                yield from references(item)
-        case list():
-            for item in value:
-                yield from references(item)
+    names: set[str] = set()
+    _collect(value, names)
+    return names
+
+
+def _collect(value: object, names: set[str]) -> None:
+    # Every object of a cluster comes through here: plain types, and nothing else is made on the way.
+    if isinstance(value, str):
+        if "${" in value:
+            names.update(_BRACED.findall(value))
+    elif isinstance(value, dict):
+        for item in value.values():
+            _collect(item, names)
+    elif isinstance(value, list):
+        for item in value:
+            _collect(item, names)

@@ -195,13 +195,24 @@ MODULES = _object(
             [
                 {"enable_ipv6": True},
                 {"cluster_request_timeout_ms": 7},
+                {"defaults": {"httpmapping": {"timeout_ms": 9}, "retry_policy": {"retry_on": "5xx"}}},
                 {"load_balancer": {"policy": "least_request"}, "gzip": {}},
                 {"circuit_breakers": [{"priority": "high"}], "keepalive": {"time": 5}, "retry_policy": {}},
             ]
         ),
     ),
 )
-AUTH = _object("AuthService", _optional({"auth_service": "auth"}))
+AUTH = _object(
+    "AuthService",
+    _optional({"auth_service": "a"}, tls=st.just("ctx"), proto=st.just("grpc"), timeout_ms=st.just(5)),
+)
+LIMITERS = _object(
+    "RateLimitService", _optional({"service": "https://a"}, failure_mode_deny=st.just(True), timeout_ms=st.just(5))
+)
+TELEMETRY = _object("TracingService", _optional({"service": "a", "driver": "zipkin"})) | _object(
+    "LogService", _optional({"service": "b:81", "driver": "tcp"})
+)
+POLICIES = _object("FilterPolicy", st.just({"spec": {"rules": [{"host": "a.x", "filters": [{"name": "a"}]}]}}))
 OBJECTS = st.one_of(
     MAPPINGS,
     MAPPINGS,
@@ -217,6 +228,9 @@ OBJECTS = st.one_of(
     LIMITS,
     MODULES,
     AUTH,
+    LIMITERS,
+    TELEMETRY,
+    POLICIES,
 )
 EDITS = st.lists(st.lists(st.tuples(OBJECTS, st.booleans()), min_size=1, max_size=5), min_size=1, max_size=8)
 MAPPING_EDITS = st.builds(

@@ -123,7 +123,7 @@ def outlier_detection(spec: MappingSpec, origin: Origin, found: Collector) -> ir
         if isinstance(settings, str):
             settings = msgspec.json.decode(settings, type=OutlierDetection)
         result = _outlier(settings)
-    except (msgspec.MsgspecError, DurationError) as error:
+    except (msgspec.MsgspecError, DurationError, UnicodeError) as error:
         found.error(
             "outlier-detection",
             f"this outlier_detection is not supported: {error}",

@@ -26,7 +26,7 @@ def test_expanded(text: str, expected: str) -> None:
 
 
 def test_references() -> None:
-    assert sorted(references({"a": ["${B} ${A}", "$C", 5], "b": {"c": "${B}"}})) == ["A", "B", "B"]
+    assert references({"a": ["${B} ${A}", "$C", 5], "b": {"c": "${B}"}}) == {"A", "B"}
 
 
 def read(variables: dict[str, str], kind: str = "Mapping") -> ReadResult:
