@@ -61,7 +61,8 @@ class Encoder:
     def encode(self, gateway: Gateway) -> tuple[Section, ...]:
         """Return all sections of ``gateway``; an unchanged object gives the very same section as before.
 
-        They come in the order of the model, under the keys that ARCHITECTURE.md ("The delta") names.
+        They come in the order of the model, under the keys that ARCHITECTURE.md ("The delta") names. ``services`` are
+        left out: the data plane does not call them yet.
         """
         families: dict[str, tuple[Piece, ...]] = {
             "options": (gateway.options,),

@@ -276,6 +276,13 @@ def test_routes_under_an_auth_service_are_refused_unless_the_operator_wants_othe
     assert "routes-refused" not in opened.stdout
 
 
+def test_routes_under_an_auth_service_that_cannot_be_read_are_refused(folder: Path) -> None:
+    (folder / "good.yaml").write_text(GOOD + AUTH.replace('"127.0.0.1:9"', "7"))
+    assert "error [field-type] AuthService default/auth spec.auth_service" in call("check", folder).stdout
+    explained = json.loads(call("explain", folder, "GET", "http://localhost/quote/").stdout)
+    assert "500" in json.dumps(explained)
+
+
 def test_settings_for_manifests_reach_the_gateway(folder: Path, served: list[Settings]) -> None:
     env = {"EDGE_HOST": "a", "DISABLE_STRICT_LABEL_SELECTORS": "true"}
     flags = ["--allow-unenforced-auth", "--expand-variables", "EDGE_"]
