@@ -301,3 +301,39 @@ def test_a_default_of_mappings_acts_or_is_said_not_to(name: str) -> None:
     after, new = outcome("Module", {"config": {"defaults": {"httpmapping": {name: value}}}})
     named = any(finding.field.startswith("spec.config.defaults") for finding in new if finding not in old)
     assert before.gateway != after.gateway or named
+
+
+LIMIT: Raw = {"pattern": [{"generic_key": "x"}], "rate": 5, "unit": "second"}
+NESTED: list[tuple[str, Raw, Raw, str]] = [
+    (
+        "RateLimit",
+        {"limits": [LIMIT]},
+        {"limits": [{**LIMIT, "errorResponse": {"bodyTemplate": "x"}}]},
+        "errorResponse",
+    ),
+    *(
+        ("RateLimit", {"limits": [LIMIT]}, {"limits": [{**LIMIT, name: [{"name": "a", "value": "b"}]}]}, name)
+        for name in ("injectRequestHeaders", "injectResponseHeaders")
+    ),
+    (
+        "Mapping",
+        {"labels": {"ambassador": [{"g": [{"request_headers": {"key": "a", "header_name": "x"}}]}]}},
+        {
+            "labels": {
+                "ambassador": [
+                    {"g": [{"request_headers": {"key": "a", "header_name": "x", "omit_if_not_present": True}}]}
+                ]
+            }
+        },
+        "omit_if_not_present",
+    ),
+]
+"""Fields inside of fields that have no effect; the rest of the object does."""
+
+
+@pytest.mark.parametrize(("kind", "without", "given", "name"), NESTED)
+def test_fields_inside_of_fields(kind: str, without: Raw, given: Raw, name: str) -> None:
+    before, old = outcome(kind, {**BASE[kind], **without})
+    after, new = outcome(kind, {**BASE[kind], **given})
+    assert before.gateway == after.gateway
+    assert [item.field.rpartition(".")[2] for item in new if item not in old] == [name]

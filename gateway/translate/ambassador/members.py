@@ -16,7 +16,7 @@ from gateway.translate.ambassador import actions
 from gateway.translate.ambassador.defaults import with_defaults
 from gateway.translate.ambassador.httpoptions import error_overrides
 from gateway.translate.ambassador.matching import MatchError, build_matching
-from gateway.translate.ambassador.ratelimits import LabelError, bind_limits
+from gateway.translate.ambassador.ratelimits import LabelError, bind_limits, report_labels
 from gateway.translate.ambassador.upstream import ResolverError, cluster_spec
 from gateway.translate.differences import report_fields
 from gateway.translate.origins import ir_origin
@@ -124,7 +124,7 @@ def _member(
     if role != "shadow":
         exempt = spec.bypass_auth or role == "redirect"
         reason = context.protection.refuses(
-            matching.hostname or "*", _fixed_path(spec), exempt=exempt, domains=spec.labels
+            matching.hostname or "*", _fixed_path(spec), exempt=exempt, domains={*spec.labels, *module.default_labels}
         )
         if reason:
             raise Refusal(NOT_APPLIED, "", reason)
@@ -235,5 +235,6 @@ def _agree(spec: MappingSpec) -> dict[str, object]:
 def _report_unused(mapping: Mapping, found: Collector) -> None:
     spec = mapping.spec
     report_fields(Mapping.KIND, spec, _PLAIN, mapping.origin, "spec", found)
+    report_labels(spec.labels, mapping.origin, found)
     if spec.host and spec.hostname:
         found.notice("host-ignored", "hostname is used, host ignored", mapping.origin, "spec.host")

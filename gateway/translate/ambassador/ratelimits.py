@@ -13,16 +13,20 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from gateway import ir
+from gateway.resources.ratelimit import Limit
+from gateway.resources.schema import join
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from collections.abc import Mapping as Map
 
+    from gateway.diagnostics import Collector, Origin
     from gateway.resources import ModuleConfig, RateLimit
     from gateway.resources.policy import LabelSpecifier
-    from gateway.resources.ratelimit import Limit
 
 _ANY = frozenset({"", "*"})
+_WITHOUT_EFFECT = ("error_response", "inject_request_headers", "inject_response_headers")
+_ENCODED = dict(zip(Limit.__struct_fields__, Limit.__struct_encode_fields__, strict=True))
 
 
 class LabelError(ValueError):
@@ -88,6 +92,32 @@ def bind_limits(
             entries = [_entry(specifier, cluster, instance) for specifier in group]
             bound.update(dict.fromkeys(_matching(entries, candidates)))
     return tuple(bound)
+
+
+def report_limits(objects: Iterable[RateLimit], found: Collector) -> None:
+    """Say which parts of limits do nothing."""
+    for item in objects:
+        for index, limit in enumerate(item.spec.limits):
+            for name in _WITHOUT_EFFECT:
+                if getattr(limit, name):
+                    field = f"spec.limits[{index}].{_ENCODED[name]}"
+                    found.notice("field-unused", "is accepted and has no effect yet", item.origin, field)
+
+
+def report_labels(
+    labels: Map[str, tuple[Map[str, tuple[LabelSpecifier, ...]], ...]], origin: Origin, found: Collector
+) -> None:
+    """Warn of headers that may be absent: without such a header no limit of its group applies."""
+    for domain, groups in labels.items():
+        for index, group in enumerate(groups):
+            for name, specifiers in group.items():
+                for place, item in enumerate(specifiers):
+                    if item.request_headers is not None and item.request_headers.omit_if_not_present:
+                        field = f"{join(join('spec.labels', domain) + f'[{index}]', name)}[{place}].request_headers"
+                        message = (
+                            "is not followed yet: a request without the header is counted by no limit of the group"
+                        )
+                        found.warning("field-unused", message, origin, f"{field}.omit_if_not_present")
 
 
 def _groups(

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gateway import ir
-from gateway.resources import AuthService, ModuleConfig, RateLimitService
+from gateway.resources import AuthService, ModuleConfig, RateLimit, RateLimitService
 from gateway.translate.ambassador.authorization import external_authorization
 from gateway.translate.ambassador.module import label_domain
+from gateway.translate.ambassador.ratelimits import report_limits
 from gateway.translate.ambassador.servicecluster import ServiceClusters, ServiceWish
 from gateway.translate.ambassador.telemetry import access_logs, tracing
 from gateway.translate.differences import DIFFERS
@@ -39,6 +40,7 @@ def translate_services(
         for guard in authenticators(resources):
             message = "is not enforced: requests pass without authorisation, as --allow-unenforced-auth wants"
             found.error("auth-not-enforced", message, guard.origin)
+    report_limits(resources.of(RateLimit), found)
     clusters = ServiceClusters(table, {})
     config = module.spec.config if module is not None else ModuleConfig()
     authorization = external_authorization(resources, config, clusters, found)
