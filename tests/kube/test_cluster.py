@@ -3,116 +3,32 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import socket
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import aiohttp
 import pytest
 
 from tests.support.kube.client import KubeClient, eventually, has_condition
-from tests.support.kube.node import ECHO_IMAGE, PYTHON_IMAGE
+from tests.support.kube.workloads import (
+    ECHO_PORT,
+    NAMESPACE,
+    POD_NAME,
+    SERVICE,
+    ask,
+    echo,
+    endpoints_are,
+    finished,
+    python_pod,
+    ready_endpoints,
+    rolled_out,
+    says,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from tests.support.kube.node import Node
 
 pytestmark = pytest.mark.usefixtures("node")
-
-ECHO_PORT = 3000
-HTTP_OK = 200
-POD_NAME = {"name": "POD_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}
-NAMESPACE = {"name": "NAMESPACE", "valueFrom": {"fieldRef": {"fieldPath": "metadata.namespace"}}}
-
-
-def echo(replicas: int, **container: Any) -> dict[str, Any]:
-    labels = {"app": "echo"}
-    probe = {"httpGet": {"path": "/health", "port": "http"}, "periodSeconds": 1}
-    main = {
-        "name": "echo",
-        "image": f"{ECHO_IMAGE}:v1.6.3",
-        "env": [POD_NAME, NAMESPACE],
-        "ports": [{"name": "http", "containerPort": ECHO_PORT}],
-        "readinessProbe": probe,
-        **container,
-    }
-    return {
-        "apiVersion": "apps/v1",
-        "kind": "Deployment",
-        "metadata": {"name": "echo"},
-        "spec": {
-            "replicas": replicas,
-            "selector": {"matchLabels": labels},
-            "template": {"metadata": {"labels": labels}, "spec": {"containers": [main]}},
-        },
-    }
-
-
-SERVICE = """\
-apiVersion: v1
-kind: Service
-metadata: {name: echo}
-spec:
-  selector: {app: echo}
-  ports:
-  - {name: web, port: 80, targetPort: http}
-"""
-
-
-def python_pod(name: str, script: str, **spec: Any) -> dict[str, Any]:
-    """A pod that runs a script once; ``spec`` may have more of a pod, ``container`` more of its container."""
-    container = {"name": "main", "image": PYTHON_IMAGE, "args": ["-c", script], **spec.pop("container", {})}
-    return {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {"name": name},
-        "spec": {"restartPolicy": "Never", "containers": [container], **spec},
-    }
-
-
-async def rolled_out(kube: KubeClient, replicas: int) -> None:
-    """The Deployment has this many ready pods of its newest template, and no others."""
-
-    def is_there(item: dict[str, Any]) -> bool:
-        status = item["status"]
-        counts = [status.get(name, 0) for name in ("replicas", "updatedReplicas", "readyReplicas")]
-        return status.get("observedGeneration") == item["metadata"]["generation"] and counts == [replicas] * 3
-
-    await kube.wait(await kube.path("apps/v1", "Deployment", "echo"), is_there, f"{replicas} ready")
-
-
-async def ready_endpoints(kube: KubeClient) -> set[str]:
-    slices = await kube.list("discovery.k8s.io/v1", "EndpointSlice", labelSelector="kubernetes.io/service-name=echo")
-    endpoints = [endpoint for item in slices for endpoint in item["endpoints"] or []]
-    return {endpoint["addresses"][0] for endpoint in endpoints if endpoint["conditions"]["ready"]}
-
-
-async def endpoints_are(kube: KubeClient, condition: Callable[[set[str]], bool], what: str) -> set[str]:
-    seen: set[str] = set()
-
-    async def reached() -> bool:
-        nonlocal seen
-        seen = await ready_endpoints(kube)
-        return condition(seen)
-
-    await eventually(reached, lambda: f"{what}; there are {seen}")
-    return seen
-
-
-async def ask(url: str) -> dict[str, Any]:
-    async with aiohttp.ClientSession() as session, session.get(url) as answer:
-        assert answer.status == HTTP_OK
-        document: dict[str, Any] = json.loads(await answer.read())
-    return document
-
-
-async def finished(kube: KubeClient, name: str) -> dict[str, Any]:
-    """The pod at its end, which is expected to be a good one."""
-    path = await kube.path("v1", "Pod", name)
-    pod = await kube.wait(path, lambda item: item["status"]["phase"] in ("Succeeded", "Failed"), "finished")
-    assert pod["status"]["phase"] == "Succeeded", await kube.logs(name)
-    return pod
 
 
 async def test_a_deployment_of_three_serves(kube: KubeClient) -> None:
@@ -204,7 +120,7 @@ async def test_a_deleted_pod_gets_sigterm_and_time(kube: KubeClient, node: Node)
     (pod,) = await kube.apply([python_pod("ends", script)])
     path = await kube.path("v1", "Pod", "ends")
     log = node.log_path(kube.namespace, "ends", pod["metadata"]["uid"], "main")
-    await eventually(_says(log, "up\n"), lambda: "the pod is up")
+    await eventually(says(log, "up\n"), lambda: "the pod is up")
     await kube.delete("v1", "Pod", "ends")
     await kube.wait_gone(path)
     assert log.read_text() == "up\nasked to end\nended\n"
@@ -216,14 +132,7 @@ async def test_a_pod_that_ignores_sigterm_is_killed_when_its_time_is_over(kube: 
     )
     (pod,) = await kube.apply([python_pod("stays", script, terminationGracePeriodSeconds=1)])
     log = node.log_path(kube.namespace, "stays", pod["metadata"]["uid"], "main")
-    await eventually(_says(log, "up\n"), lambda: "the pod is up")
+    await eventually(says(log, "up\n"), lambda: "the pod is up")
     await kube.delete("v1", "Pod", "stays")
     await kube.wait_gone(await kube.path("v1", "Pod", "stays"))
     assert log.read_text() == "up\nno\n"
-
-
-def _says(log: Any, text: str) -> Any:
-    async def says() -> bool:
-        return bool(log.exists() and text in log.read_text())
-
-    return says

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -197,29 +198,21 @@ func (c *containerState) start(ctx context.Context) (*process, string, error) {
 	return current, "", nil
 }
 
-// launch starts this program again as the stage that becomes the container.
+// launch starts this program again as the stage that becomes the container, and returns when it did.
 func (c *containerState) launch(description *containerSpec) (*process, error) {
 	log, err := c.openLog()
 	if err != nil {
 		return nil, err
 	}
-	reader, writer, err := os.Pipe()
-	if err != nil {
-		_ = log.Close()
-		return nil, err
-	}
-	defer writer.Close()
-	command := exec.Command("/proc/self/exe", containerStage)
 	// Not the file itself: a program that opens /dev/stdout would write over what is there.
 	output := &logWriter{file: log}
+	command := exec.Command("/proc/self/exe", containerStage)
 	command.Stdout, command.Stderr = output, output
 	command.WaitDelay = outputDelay
-	command.ExtraFiles = []*os.File{reader}
 	command.SysProcAttr = &syscall.SysProcAttr{
 		Cloneflags: unix.CLONE_NEWNS | unix.CLONE_NEWPID | unix.CLONE_NEWUTS | unix.CLONE_NEWIPC,
 	}
-	err = c.worker.box.inside(command.Start)
-	_ = reader.Close()
+	failure, err := c.startStage(command, description)
 	if err != nil {
 		_ = log.Close()
 		return nil, err
@@ -231,11 +224,41 @@ func (c *containerState) launch(description *containerSpec) (*process, error) {
 		_ = log.Close()
 		close(current.done)
 	}()
-	if err := json.NewEncoder(writer).Encode(description); err != nil && !errors.Is(err, syscall.EPIPE) {
-		_ = command.Process.Kill()
-		return nil, err
+	if failure != "" {
+		<-current.done
+		return nil, errors.New(failure)
 	}
 	return current, nil
+}
+
+// startStage gives the stage its specification and waits until it has become the container, or says why it cannot.
+func (c *containerState) startStage(command *exec.Cmd, description *containerSpec) (failure string, err error) {
+	specReader, specWriter, err := os.Pipe()
+	if err != nil {
+		return "", err
+	}
+	defer specWriter.Close()
+	failureReader, failureWriter, err := os.Pipe()
+	if err != nil {
+		_ = specReader.Close()
+		return "", err
+	}
+	defer failureReader.Close()
+	command.ExtraFiles = []*os.File{specReader, failureWriter}
+	err = c.worker.box.inside(command.Start)
+	_ = specReader.Close()
+	_ = failureWriter.Close()
+	if err != nil {
+		return "", err
+	}
+	if err := json.NewEncoder(specWriter).Encode(description); err != nil {
+		return err.Error(), nil
+	}
+	said, err := io.ReadAll(failureReader)
+	if err != nil {
+		return err.Error(), nil
+	}
+	return string(said), nil
 }
 
 func (c *containerState) isStopping(ctx context.Context) bool {

@@ -22,8 +22,12 @@ const containerStage = "container"
 // stageExit says that the container could not be made.
 const stageExit = 128
 
-// specFile is the descriptor on which the specification arrives.
-const specFile = 3
+// specFile is the descriptor on which the specification arrives; on failureFile goes the reason why there is no container.
+// It is closed when the program takes over.
+const (
+	specFile    = 3
+	failureFile = 4
+)
 
 type mount struct {
 	Source   string
@@ -57,13 +61,14 @@ type containerSpec struct {
 func runContainerStage() {
 	runtime.LockOSThread()
 	var spec containerSpec
+	unix.CloseOnExec(failureFile)
 	source := os.NewFile(specFile, "specification")
 	err := json.NewDecoder(source).Decode(&spec)
 	_ = source.Close()
 	if err == nil {
 		err = become(&spec)
 	}
-	fmt.Fprintln(os.Stderr, "container:", err)
+	fmt.Fprint(os.NewFile(failureFile, "failure"), err)
 	os.Exit(stageExit)
 }
 
@@ -127,8 +132,17 @@ func buildRoot(spec *containerSpec) error {
 			}
 		}
 	}
+	hidden, err := openHidden(spec, root)
+	if err != nil {
+		return err
+	}
 	for i, m := range spec.Mounts {
 		if err := bind(m, targets[i]); err != nil {
+			return err
+		}
+	}
+	for _, folder := range hidden {
+		if err := folder.showAgain(); err != nil {
 			return err
 		}
 	}
@@ -250,6 +264,38 @@ func openWay(root, path string) error {
 		}
 	}
 	return nil
+}
+
+// hiddenFolder is part of an image and lies below the mount point of a volume. No image has such a thing; here, the files of
+// images are where the machine has them, /tmp perhaps.
+type hiddenFolder struct {
+	file   *os.File
+	target string
+}
+
+func openHidden(spec *containerSpec, root string) ([]hiddenFolder, error) {
+	var found []hiddenFolder
+	for _, path := range spec.Readable {
+		below := func(m mount) bool { return strings.HasPrefix(path, strings.TrimSuffix(m.Target, "/")+"/") }
+		if !slices.ContainsFunc(spec.Mounts, below) {
+			continue
+		}
+		target := filepath.Join(root, path)
+		file, err := os.OpenFile(target, unix.O_PATH, 0)
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, hiddenFolder{file, target})
+	}
+	return found, nil
+}
+
+func (h hiddenFolder) showAgain() error {
+	defer h.file.Close()
+	if err := os.MkdirAll(h.target, 0o755); err != nil {
+		return err
+	}
+	return unix.Mount(fmt.Sprintf("/proc/self/fd/%d", h.file.Fd()), h.target, "", unix.MS_BIND|unix.MS_REC, "")
 }
 
 // mountPoint makes the place for a mount within root, whatever links lead there.
