@@ -122,6 +122,18 @@ func (k *kubelet) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	// Objects in volumes are read when they are needed; the watch says when they changed.
+	for _, mounted := range []cache.SharedIndexInformer{
+		factory.Core().V1().Secrets().Informer(), factory.Core().V1().ConfigMaps().Informer(),
+	} {
+		_, err := mounted.AddEventHandler(cache.ResourceEventHandlerFuncs{
+			AddFunc:    func(object any) { k.wakeReaders(object.(metav1.Object)) },
+			UpdateFunc: func(_, object any) { k.wakeReaders(object.(metav1.Object)) },
+		})
+		if err != nil {
+			return err
+		}
+	}
 	factory.Start(ctx.Done())
 	klog.InfoS("the node is there", "node", k.node)
 	<-ctx.Done()
@@ -162,6 +174,17 @@ func (k *kubelet) see(ctx context.Context, pod *v1.Pod) {
 			k.remove(ctx, w.pod())
 		}
 	})
+}
+
+// wakeReaders has pods look at a Secret or ConfigMap that they show in a volume.
+func (k *kubelet) wakeReaders(object metav1.Object) {
+	k.lock.Lock()
+	defer k.lock.Unlock()
+	for _, known := range k.workers {
+		if known.key.namespace == object.GetNamespace() && known.mountsObject(object) {
+			wake(known.mountedChanged)
+		}
+	}
 }
 
 // lose is told of a pod whose object is gone: nobody waits for it to end in peace.

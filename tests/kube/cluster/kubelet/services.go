@@ -38,12 +38,7 @@ func (p *serviceProxy) run(ctx context.Context) {
 	factory := informers.NewSharedInformerFactory(p.client, 0)
 	p.services = factory.Core().V1().Services().Lister()
 	p.endpoints = factory.Discovery().V1().EndpointSlices().Lister()
-	notify := func() {
-		select {
-		case p.changed <- struct{}{}:
-		default:
-		}
-	}
+	notify := func() { wake(p.changed) }
 	handler := cache.ResourceEventHandlerFuncs{
 		AddFunc:    func(any) { notify() },
 		UpdateFunc: func(any, any) { notify() },

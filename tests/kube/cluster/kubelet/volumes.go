@@ -18,8 +18,8 @@ import (
 )
 
 const (
-	// The real kubelet looks at mounted objects about once a minute; tests have less patience.
-	refreshInterval = time.Second
+	// refreshInterval is how often a pod looks whether its token gets old.
+	refreshInterval = time.Minute
 	defaultMode     = 0o644
 	// A token is made anew when this part of its life is over.
 	tokenRenewal = 0.8
@@ -212,7 +212,8 @@ func (w *worker) token(ctx context.Context, projection *v1.ServiceAccountTokenPr
 	return answer.Status.Token, nil
 }
 
-// refreshVolumes follows changes of mounted objects until the pod ends.
+// refreshVolumes follows changes of mounted objects until the pod ends. The real kubelet may take a minute for it; tests
+// have less patience.
 func (w *worker) refreshVolumes(ctx context.Context) {
 	ticker := time.NewTicker(refreshInterval)
 	defer ticker.Stop()
@@ -221,11 +222,34 @@ func (w *worker) refreshVolumes(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
-			if err := w.writeVolumes(ctx); err != nil && ctx.Err() == nil {
-				klog.V(2).InfoS("volumes stay as they are", "pod", w.key, "reason", err)
+		case <-w.mountedChanged:
+		}
+		if err := w.writeVolumes(ctx); err != nil && ctx.Err() == nil {
+			klog.ErrorS(err, "volumes stay as they are", "pod", w.key)
+		}
+	}
+}
+
+// mountsObject says whether a volume of the pod shows the Secret or ConfigMap.
+func (w *worker) mountsObject(object metav1.Object) bool {
+	_, isSecret := object.(*v1.Secret)
+	is := func(secret bool, name string) bool { return secret == isSecret && name == object.GetName() }
+	for _, volume := range w.pod().Spec.Volumes {
+		if volume.Secret != nil && is(true, volume.Secret.SecretName) ||
+			volume.ConfigMap != nil && is(false, volume.ConfigMap.Name) {
+			return true
+		}
+		if volume.Projected == nil {
+			continue
+		}
+		for _, source := range volume.Projected.Sources {
+			if source.Secret != nil && is(true, source.Secret.Name) ||
+				source.ConfigMap != nil && is(false, source.ConfigMap.Name) {
+				return true
 			}
 		}
 	}
+	return false
 }
 
 // replaceFiles puts files into a volume so that a reader sees the old ones or the new ones, never some of both: names in

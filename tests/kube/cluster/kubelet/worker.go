@@ -30,6 +30,7 @@ type worker struct {
 	deleted, gone           chan struct{}
 	deletedOnce, goneOnce   sync.Once
 	statusWanted            chan struct{}
+	mountedChanged          chan struct{}
 	lock                    sync.Mutex
 	started                 time.Time
 	boxAddress              string
@@ -45,7 +46,8 @@ func newWorker(k *kubelet, pod *v1.Pod) *worker {
 		dir:     filepath.Join(k.podsDir(), string(pod.UID)),
 		tokens:  map[string]token{},
 		deleted: make(chan struct{}), gone: make(chan struct{}), statusWanted: make(chan struct{}, 1),
-		started: time.Now(),
+		mountedChanged: make(chan struct{}, 1),
+		started:        time.Now(),
 	}
 	for i := range pod.Spec.InitContainers {
 		w.initial = append(w.initial, newContainerState(w, pod.Spec.InitContainers[i].Name))
@@ -221,10 +223,7 @@ func (w *worker) set(change func()) {
 	w.lock.Lock()
 	change()
 	w.lock.Unlock()
-	select {
-	case w.statusWanted <- struct{}{}:
-	default:
-	}
+	wake(w.statusWanted)
 }
 
 // hosts is the /etc/hosts of its containers.
@@ -235,4 +234,12 @@ func (w *worker) hosts() string {
 	}
 	return "127.0.0.1\tlocalhost\n" + own + w.kubelet.apiServiceAddress() +
 		"\tkubernetes.default.svc kubernetes.default.svc.cluster.local kubernetes.default\n"
+}
+
+// wake makes whoever waits for the channel, which has room for one, look again.
+func wake(channel chan<- struct{}) {
+	select {
+	case channel <- struct{}{}:
+	default:
+	}
 }
