@@ -15,7 +15,7 @@ from tests.support.kube.client import KubeClient, client
 from tests.support.kube.controlplane import ControlPlane
 from tests.support.kube.network import Network
 from tests.support.kube.node import Node
-from tests.support.kube.programs import control_plane_program, node_programs
+from tests.support.kube.programs import control_plane_program, lacking, node_programs
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -31,6 +31,8 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     try:
         control_plane_program()
         node_programs()
+    except AssertionError as error:
+        raise pytest.UsageError(f"the programs of the cluster cannot be built:\n{error}") from None
     except (pytest.skip.Exception, pytest.fail.Exception):
         # Each test says so by itself.
         return
@@ -45,7 +47,10 @@ def program() -> Path:
 @pytest.fixture(scope="session")
 def network(program: Path) -> Iterator[Network]:
     assert program.exists()
-    made = Network.create()
+    try:
+        made = Network.create()
+    except PermissionError:
+        lacking("the right to make network namespaces")
     yield made
     made.close()
 
@@ -80,6 +85,8 @@ async def kube(control_plane: ControlPlane, _inside: None) -> AsyncIterator[Kube
     name = f"test-{next(_numbers)}"
     async with client(control_plane.admin, name) as kube:
         await kube.apply([{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}])
+        # No pod is accepted before.
+        await kube.wait(await kube.path("v1", "ServiceAccount", "default"), bool, "made by its controller")
         yield kube
         # A Namespace takes five seconds to go, so what matters to others goes first and the rest by and by.
         await kube.clear()

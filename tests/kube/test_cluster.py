@@ -17,6 +17,7 @@ from tests.support.kube.workloads import (
     SERVICE,
     ask,
     echo,
+    endpoint_conditions,
     endpoints_are,
     finished,
     python_pod,
@@ -102,6 +103,22 @@ async def test_a_failing_readiness_probe_takes_an_endpoint_away(kube: KubeClient
     (pod,) = await kube.list("v1", "Pod")
     assert has_condition(pod, "Ready", "False")
     assert await ready_endpoints(kube) == set()
+
+
+async def test_an_endpoint_that_ends_still_serves(kube: KubeClient) -> None:
+    """A deleted pod takes no new connections by the book, and answers until it is told to end."""
+    await kube.apply([echo(1, lifecycle={"preStop": {"sleep": {"seconds": 20}}})])
+    await kube.apply(SERVICE)
+    await rolled_out(kube, 1)
+    (address,) = await endpoints_are(kube, lambda seen: len(seen) == 1, "one endpoint")
+    await kube.patch("apps/v1", "Deployment", "echo", {"spec": {"replicas": 0}})
+    ending = {"ready": False, "serving": True, "terminating": True}
+
+    async def ends() -> bool:
+        return await endpoint_conditions(kube) == {address: ending}
+
+    await eventually(ends, lambda: f"{address} is {ending}")
+    assert (await ask(f"http://{address}:{ECHO_PORT}/"))["namespace"] == kube.namespace
 
 
 async def test_logs_are_read_through_the_api(kube: KubeClient) -> None:

@@ -76,10 +76,15 @@ async def rolled_out(kube: KubeClient, replicas: int) -> None:
     await kube.wait(await kube.path("apps/v1", "Deployment", "echo"), is_there, f"{replicas} ready")
 
 
-async def ready_endpoints(kube: KubeClient) -> set[str]:
+async def endpoint_conditions(kube: KubeClient) -> dict[str, dict[str, bool]]:
+    """By address: what the EndpointSlices say of ``ready``, ``serving`` and ``terminating``."""
     slices = await kube.list("discovery.k8s.io/v1", "EndpointSlice", labelSelector="kubernetes.io/service-name=echo")
     endpoints = [endpoint for item in slices for endpoint in item["endpoints"] or []]
-    return {endpoint["addresses"][0] for endpoint in endpoints if endpoint["conditions"]["ready"]}
+    return {endpoint["addresses"][0]: endpoint["conditions"] for endpoint in endpoints}
+
+
+async def ready_endpoints(kube: KubeClient) -> set[str]:
+    return {address for address, state in (await endpoint_conditions(kube)).items() if state["ready"]}
 
 
 async def endpoints_are(kube: KubeClient, condition: Callable[[set[str]], bool], what: str) -> set[str]:
