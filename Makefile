@@ -96,7 +96,7 @@ test-kube: build ## tests on a real Kubernetes that is made for them
 	$(PY) -m pytest tests/kube -m kube --durations=10 $(PYTEST_ARGS)
 
 .PHONY: lint
-lint: lint-rust lint-python ## formatting, lints, types, import rules, stubs
+lint: lint-rust lint-python lint-go ## formatting, lints, types, import rules, stubs
 
 .PHONY: lint-rust
 lint-rust: $(DEPS)
@@ -112,6 +112,13 @@ lint-python: build
 	$(PY) -m mypy
 	$(BIN)/lint-imports
 	$(PY) -m mypy.stubtest gateway._native
+
+# Programs of the tests only: the compiler looks at them when a test needs them.
+.PHONY: lint-go
+lint-go:
+	@if command -v gofmt >/dev/null; then \
+		unformatted=$$(gofmt -l tests); test -z "$$unformatted" || { echo "gofmt -w $$unformatted" >&2; exit 1; }; \
+	else echo "Go is not installed: the format of the tests' Go programs was not checked"; fi
 
 .PHONY: format
 format: $(DEPS) ## rewrite the sources in the project's format

@@ -203,6 +203,40 @@ async def test_a_failing_liveness_probe_restarts_the_container(kube: KubeClient)
     await kube.wait(await kube.path("v1", "Pod", "dead"), restarted, "restarted")
 
 
+async def test_commands_of_probes_and_hooks_run_in_the_container(kube: KubeClient, node: Node) -> None:
+    """The container is up when its file is there, and takes its leave through a hook before it is asked to end."""
+    script = """\
+import pathlib, signal, sys, time
+def end(*_): print(pathlib.Path('/tmp-left').exists()); sys.exit()
+signal.signal(signal.SIGTERM, end)
+time.sleep(0.3)
+pathlib.Path('/tmp-up').touch()
+while True: signal.pause()
+"""
+    container = {
+        "startupProbe": {"exec": {"command": ["test", "-e", "/tmp-up"]}, "periodSeconds": 1, "failureThreshold": 30},
+        "lifecycle": {"preStop": {"exec": {"command": ["touch", "/tmp-left"]}}},
+    }
+    (pod,) = await kube.apply([python_pod("commands", script, container=container)])
+    path = await kube.path("v1", "Pod", "commands")
+    ready = await kube.wait(path, lambda item: has_condition(item, "Ready"), "ready")
+    assert ready["status"]["containerStatuses"][0]["started"] is True
+    await kube.delete("v1", "Pod", "commands")
+    await kube.wait_gone(path)
+    log = node.log_path(kube.namespace, "commands", pod["metadata"]["uid"], "main")
+    assert log.read_text() == "True\n"
+
+
+async def test_one_file_of_a_config_map_is_mounted_alone(kube: KubeClient) -> None:
+    words = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c"}, "data": {"a": "first", "b": "second"}}
+    mounts = {"volumeMounts": [{"name": "words", "mountPath": "/etc/one/word", "subPath": "b"}]}
+    volumes = [{"name": "words", "configMap": {"name": "c"}}]
+    script = "import os; print(open('/etc/one/word').read(), os.listdir('/etc/one'))"
+    await kube.apply([words, python_pod("one", script, container=mounts, volumes=volumes)])
+    await finished(kube, "one")
+    assert await kube.logs("one") == "second ['word']\n"
+
+
 async def test_init_containers_come_first(kube: KubeClient) -> None:
     mounts = [{"name": "data", "mountPath": "/data"}]
     write = "import pathlib; pathlib.Path('/data/word').write_text('ready')"

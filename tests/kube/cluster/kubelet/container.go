@@ -34,10 +34,11 @@ type containerState struct {
 	name   string
 
 	state, last v1.ContainerState
-	ready       bool
-	restarts    int32
-	starts      int
-	process     *process
+	// up says that the container has started as its startup probe, if there is one, wants it.
+	ready, up bool
+	restarts  int32
+	starts    int
+	process   *process
 
 	// stopping is closed when the container is not to be started again.
 	stopping     chan struct{}
@@ -159,7 +160,7 @@ func (c *containerState) once(ctx context.Context, probed bool) (code int, start
 	probes.Wait()
 	code = exitCode(current.command)
 	c.worker.set(func() {
-		c.ready = false
+		c.ready, c.up = false, false
 		reason := "Completed"
 		if code != 0 {
 			reason = "Error"

@@ -36,6 +36,7 @@ func (c *containerState) probe(ctx context.Context) {
 	if spec.StartupProbe != nil && !c.awaitStart(living, spec) {
 		return
 	}
+	c.worker.set(func() { c.up = true })
 	all := sync.WaitGroup{}
 	if spec.LivenessProbe != nil {
 		all.Go(func() {

@@ -128,9 +128,9 @@ func (w *worker) phase(policy v1.RestartPolicy) v1.PodPhase {
 func containerStatuses(states []*containerState, specs []v1.Container) []v1.ContainerStatus {
 	var all []v1.ContainerStatus
 	for i, c := range states {
-		running := c.state.Running != nil
+		up := c.up
 		all = append(all, v1.ContainerStatus{
-			Name: c.name, Image: specs[i].Image, ImageID: specs[i].Image, Ready: c.ready, Started: &running,
+			Name: c.name, Image: specs[i].Image, ImageID: specs[i].Image, Ready: c.ready, Started: &up,
 			RestartCount: c.restarts, State: c.state, LastTerminationState: c.last, ContainerID: c.id(),
 		})
 	}
