@@ -107,8 +107,8 @@ lint-rust: $(DEPS)
 
 .PHONY: lint-python
 lint-python: build
-	$(BIN)/ruff check gateway tests benchmarks examples
-	$(BIN)/ruff format --check gateway tests benchmarks examples
+	$(BIN)/ruff check gateway tests benchmarks examples deploy
+	$(BIN)/ruff format --check gateway tests benchmarks examples deploy
 	$(PY) -m mypy
 	$(BIN)/lint-imports
 	$(PY) -m mypy.stubtest gateway._native
@@ -123,8 +123,8 @@ lint-go:
 .PHONY: format
 format: $(DEPS) ## rewrite the sources in the project's format
 	cargo fmt --all
-	$(BIN)/ruff check --fix-only gateway tests benchmarks examples
-	$(BIN)/ruff format gateway tests benchmarks examples
+	$(BIN)/ruff check --fix-only gateway tests benchmarks examples deploy
+	$(BIN)/ruff format gateway tests benchmarks examples deploy
 
 .PHONY: fuzz
 fuzz: ## fuzz the codec and the normaliser, 60 s each (needs the nightly toolchain and cargo-fuzz)
@@ -132,6 +132,22 @@ fuzz: ## fuzz the codec and the normaliser, 60 s each (needs the nightly toolcha
 	for target in codec normalize; do \
 		cargo +nightly fuzz run --fuzz-dir _native/fuzz $$target -- -max_total_time=$(or $(FUZZ_SECONDS),60); \
 	done
+
+# ------------------------------------------------------------------------------------------------------- deployment
+
+# Programs of one's own do as well: make manifests HELM=helm HELM_DOCS=helm-docs
+HELM ?= go run helm.sh/helm/v3/cmd/helm@v3.22.0
+HELM_DOCS ?= go run github.com/norwoodj/helm-docs/cmd/helm-docs@v1.14.2
+CHART := deploy/helm/sluice
+RENDER := $(HELM) template sluice $(CHART) --namespace sluice --kube-version 1.36.0 --set deploymentTool=kustomize
+OVERLAYS := deploy/kustomize/overlays
+
+.PHONY: manifests
+manifests: ## write what follows from the chart: deploy/kustomize, the table of values
+	$(RENDER) | sed '/^# Source:/d' > deploy/kustomize/base/sluice.yaml
+	$(RENDER) --set autoscaling.enabled=true,autoscaling.connections.enabled=true --show-only templates/hpa.yaml \
+		| sed '/^# Source:/d' > $(OVERLAYS)/autoscaling/autoscaler.yaml
+	$(HELM_DOCS) --log-level warning --chart-search-root deploy/helm/sluice --sort-values-order file
 
 # -------------------------------------------------------------------------------------------------------- benchmarks
 

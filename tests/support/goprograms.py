@@ -8,6 +8,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 from contextlib import contextmanager
@@ -30,7 +31,9 @@ def go_command() -> str | None:
 
 def installed(package: str, version: str) -> Path:
     """The program that ``go install package@version`` makes."""
-    name = f"{package.rpartition('/')[2]}-{version}"
+    # The last part of a module path may be its major version.
+    words = [word for word in package.split("/") if not re.fullmatch(r"v\d+", word)]
+    name = f"{words[-1]}-{version}"
     return _built(name, ["install", f"{package}@{version}"], Path.cwd(), BUILD_SECONDS)
 
 
