@@ -42,8 +42,8 @@ FILES = {
     "etc/group": f"root:x:0:\nsluice:x:{USER}:\n",
     "etc/nsswitch.conf": "passwd: files\ngroup: files\nhosts: files dns\n",
 }
-FOLDERS = ("dev", "etc/sluice", "proc", "run", "sys")
-"""Mount points: of the kernel, and of a folder of manifests."""
+FOLDERS = ("dev", "etc/sluice", "proc", "run", "sys", "var/lib/sluice")
+"""Mount points: of the kernel, of a folder of manifests, of the copy of the last good objects."""
 CERTIFICATES = ("/etc/ssl/certs/ca-certificates.crt",)
 LINKS = ("/lib", "/lib64", "/usr/lib/ssl/certs", "/usr/lib/ssl/cert.pem")
 """Links of the base that paths of the rest go through."""
@@ -55,6 +55,8 @@ def main(environment: Path, root: Path) -> None:
         if link.is_symlink():
             within(root, link).parent.mkdir(parents=True, exist_ok=True)
             within(root, link).symlink_to(os.readlink(link))
+            if link.is_dir():
+                within(root, link.resolve()).mkdir(parents=True, exist_ok=True)
     shutil.copytree(environment, within(root, environment), symlinks=True, ignore=shutil.ignore_patterns("activate*"))
     unused = shutil.ignore_patterns(*UNUSED)
     for folder in {sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib")}:
@@ -71,9 +73,6 @@ def main(environment: Path, root: Path) -> None:
         (root / name).mkdir(parents=True, exist_ok=True)
     (root / "tmp").mkdir()
     (root / "tmp").chmod(0o1777)
-    state = root / "var/lib/sluice"
-    state.mkdir(parents=True)
-    os.chown(state, USER, USER)
     compile_modules(root)
 
 

@@ -33,8 +33,8 @@ def chart(tmp_path: Path) -> Path:
     copy = tmp_path / "sluice-crds"
     shutil.copytree(CRDS_CHART, copy, ignore=shutil.ignore_patterns("files"))
     (copy / "files").mkdir()
-    for plural in ("hosts", "mappings"):
-        (copy / "files" / f"{plural}.yaml").write_text(yaml.safe_dump(definition(plural)), encoding="utf-8")
+    text = yaml.safe_dump_all(definition(plural) for plural in ("hosts", "mappings"))
+    (copy / "files" / "getambassador.io.yaml").write_text(f"# Generated.\n---\n{text}", encoding="utf-8")
     (copy / "files" / "kustomization.yaml").write_text("kind: Kustomization\n", encoding="utf-8")
     return copy
 
