@@ -57,14 +57,16 @@ def helm(*arguments: str, values: Values | None = None) -> str:
     return done.stdout
 
 
-def render(values: Values | None = None, *, chart: Path = CHART, release: str = RELEASE) -> list[Object]:
+def render(
+    values: Values | None = None, *, chart: Path = CHART, release: str = RELEASE, namespace: str = NAMESPACE
+) -> list[Object]:
     """The objects that an installation of the chart makes."""
     text = helm(
         "template",
         release,
         str(chart),
         "--namespace",
-        NAMESPACE,
+        namespace,
         "--kube-version",
         KUBERNETES,
         values=values or {},
