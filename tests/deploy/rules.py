@@ -147,8 +147,8 @@ def right(kind: str, resource: str, rule: Object) -> Iterator[str]:
     if resource == "leases":
         if kind != "Role":
             yield "writes Leases in every namespace"
-        if verbs != {"create"} and (not rule.get("resourceNames") or verbs - {"get", "update", "patch"}):
-            yield "writes Leases of others"
+        if verbs not in ({"create"}, {"get", "update"}):
+            yield f"may do more with Leases than an election needs: {', '.join(sorted(verbs))}"
     elif resource.endswith("/status"):
         if verbs - {"patch", "update"}:
             yield f"may do more than change {resource}"

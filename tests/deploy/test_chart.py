@@ -166,6 +166,14 @@ def test_secrets_need_not_be_listed() -> None:
     assert verbs == {("get",)}
 
 
+def test_the_lease_is_known_by_its_name() -> None:
+    """A gateway with an id of its own has a Lease of another name, which the chart cannot know."""
+    (named,) = [rule for rule in the(render(), "Role")["rules"] if "update" in rule["verbs"]]
+    assert named["resourceNames"] == ["sluice-status"]
+    (unnamed,) = [rule for rule in the(render(EVERYTHING), "Role")["rules"] if "update" in rule["verbs"]]
+    assert "resourceNames" not in unnamed
+
+
 def test_one_namespace_needs_no_right_elsewhere() -> None:
     objects = render({"scope": {"singleNamespace": True}, "ingressClassResource": {"enabled": False}})
     assert list(of_kind(objects, *CLUSTER_WIDE)) == []

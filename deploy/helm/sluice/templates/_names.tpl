@@ -33,10 +33,6 @@
 {{- default (ternary (include "sluice.fullname" .) "default" .Values.serviceAccount.create) .Values.serviceAccount.name -}}
 {{- end -}}
 
-{{- define "sluice.leaseName" -}}
-{{- default (include "sluice.fullname" .) .Values.leaderElection.leaseName -}}
-{{- end -}}
-
 {{- define "sluice.selectorLabels" -}}
 {{- if .Values.service.selector -}}
 {{- toYaml .Values.service.selector -}}
