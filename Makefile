@@ -82,18 +82,23 @@ test-rust: $(DEPS) ## tests of the crates
 
 .PHONY: test-python
 test-python: build ## tests of the package with the compiled module
-	$(PY) -m pytest -m 'not slow and not kube' $(PYTEST_ARGS)
+	$(PY) -m pytest -m 'not slow and not kube and not image' $(PYTEST_ARGS)
 
 # SLOW_MINUTES=10 lets the soak last for ten minutes, and fault after fault for five.
 .PHONY: test-slow
 test-slow: build ## long tests: soak, chaos, conformance, changes under load
-	$(PY) -m pytest -m 'slow and not kube' -rP --durations=10 $(PYTEST_ARGS)
+	$(PY) -m pytest -m 'slow and not kube and not image' -rP --durations=10 $(PYTEST_ARGS)
 
 # As root, with Go and etcd; the first time, the API server is compiled for some minutes.
 .PHONY: test-kube
 test-kube: build ## tests on a real Kubernetes that is made for them
 	$(PY) -m tests.support.kube.programs
 	$(PY) -m pytest tests/kube -m kube --durations=10 $(PYTEST_ARGS)
+
+# As root on Debian, with buildah and debootstrap. The wheel is taken from `make build` of the same profile.
+.PHONY: test-image
+test-image: build ## the container image: built, started, asked
+	$(PY) -m pytest tests/deploy -m image --durations=5 $(PYTEST_ARGS)
 
 .PHONY: lint
 lint: lint-rust lint-python lint-go ## formatting, lints, types, import rules, stubs

@@ -23,7 +23,7 @@ from tests.support.processes import ChildProcess
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.image, pytest.mark.timeout(1800)]
 
 BASE, NOTHING, TAG = "localhost/base", "localhost/nothing", "localhost/sluice"
 USER = 65532

@@ -10,9 +10,12 @@ import pytest_asyncio
 from tests.deploy.valuesets import VALUES
 from tests.support.charts import (
     BUILD_SECONDS,
+    CHART,
     CRDS_CHART,
     DEPLOY,
     KUSTOMIZE,
+    RELEASE,
+    helm,
     kustomized,
     of_kind,
     render,
@@ -122,6 +125,27 @@ def decided(deployment: Object) -> bool:
     status = deployment.get("status", {})
     failed = any(one["type"] == "ReplicaFailure" for one in status.get("conditions") or [])
     return failed or status.get("replicas") == deployment["spec"]["replicas"]
+
+
+async def test_helm_installs_changes_and_removes_a_release(kube: KubeClient, control_plane: ControlPlane) -> None:
+    """Names of cluster-wide objects are of this test alone, because other tests are in the same cluster."""
+    place = ["--namespace", kube.namespace, "--kubeconfig", str(control_plane.admin.path)]
+    values = {"fullnameOverride": kube.namespace, "ingressClassResource": {"enabled": False}}
+    scaled = {**values, "autoscaling": {"enabled": True}, "networkPolicy": {"enabled": False}}
+
+    async def there() -> set[str]:
+        named = [("apps/v1", "Deployment"), ("v1", "Service"), ("autoscaling/v2", "HorizontalPodAutoscaler")]
+        named += [("networking.k8s.io/v1", "NetworkPolicy"), ("rbac.authorization.k8s.io/v1", "RoleBinding")]
+        return {kind for version, kind in named if await kube.list(version, kind)}
+
+    helm("install", RELEASE, str(CHART), *place, values=values)
+    assert await there() == {"Deployment", "Service", "NetworkPolicy", "RoleBinding"}
+    helm("upgrade", RELEASE, str(CHART), *place, values=scaled)
+    assert await there() == {"Deployment", "Service", "HorizontalPodAutoscaler", "RoleBinding"}
+    helm("uninstall", RELEASE, *place, "--wait")
+    assert await there() == set()
+    roles = await kube.list("rbac.authorization.k8s.io/v1", "ClusterRole", "")
+    assert kube.namespace not in {one["metadata"]["name"] for one in roles}
 
 
 READ, WRITE = ("get", "list", "watch"), ("create", "update", "patch", "delete", "deletecollection")
