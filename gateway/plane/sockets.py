@@ -69,7 +69,7 @@ class Bound:
         return not self.udp and any(map(tcp.waiting, self.sockets))
 
     def refuse_new(self) -> None:
-        """Ignore new connections over TCP; those over UDP are the workers' to refuse."""
+        """Ignore new connections over TCP, as far as the kernel can; those over UDP are the workers' to refuse."""
         if not self.udp:
             for sock in self.sockets:
                 tcp.refuse_new(sock)

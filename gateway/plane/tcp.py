@@ -1,12 +1,16 @@
 """Closing a listening TCP socket without losing a connection (Linux).
 
-Closing a socket resets what waits in its accept queue. So a socket is first told to ignore new SYN packets (a
-two-line packet filter, no privilege needed): handshakes that have begun still complete, and a new client's
-retransmission reaches whoever listens then. When the queue is empty the socket can go. Imported by workers.
+Closing a socket resets what waits in its accept queue. So a socket is first told to ignore new SYN packets (a packet
+filter): handshakes that have begun still complete, and a new client's retransmission reaches whoever listens then. When
+the queue is empty the socket can go. Imported by workers.
+
+Linux lets everybody have such a filter, but hardened kernels and sandboxes do not. There a socket goes on accepting
+until it is closed with an empty queue, and a handshake that ends in that very moment is reset.
 """
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import socket
 import struct
@@ -24,17 +28,22 @@ _TCP_INFO_UNACKED = 24
 _TCP_INFO_BYTES = 104
 
 
-def refuse_new(sock: socket.socket) -> None:
-    """Ignore new connection attempts from now on. Raises :class:`OSError`."""
+def refuse_new(sock: socket.socket) -> bool:
+    """Ignore new connection attempts from now on; false where the kernel does not let this process have a filter."""
     program = ctypes.create_string_buffer(_IGNORE_SYN, len(_IGNORE_SYN))
-    sock.setsockopt(
-        socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("HP", len(_IGNORE_SYN) // 8, ctypes.addressof(program))
-    )
+    value = struct.pack("HP", len(_IGNORE_SYN) // 8, ctypes.addressof(program))
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, value)
+    except OSError:
+        return False
+    return True
 
 
 def take_new(sock: socket.socket) -> None:
     """Undo :func:`refuse_new`. Raises :class:`OSError`."""
-    sock.setsockopt(socket.SOL_SOCKET, _SO_DETACH_FILTER, 0)
+    # ENOENT: there was no filter.
+    with contextlib.suppress(FileNotFoundError):
+        sock.setsockopt(socket.SOL_SOCKET, _SO_DETACH_FILTER, 0)
 
 
 def waiting(sock: socket.socket) -> int:

@@ -8,7 +8,6 @@ When the control connection ends, the master is gone: the worker finishes what i
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import gc
 import logging
 import os
@@ -169,8 +168,7 @@ class Worker:
         """Without a master: refuse new connections, accept what is queued, stop accepting."""
         for sock in [sock for sockets in self._listening.values() for sock in sockets]:
             if sock.type == socket.SOCK_STREAM:
-                with contextlib.suppress(OSError):
-                    tcp.refuse_new(sock)
+                tcp.refuse_new(sock)
         await asyncio.sleep(self._handover)
         for name in list(self._listening):
             self._unlisten(name)

@@ -111,6 +111,37 @@ def test_a_removed_listener_keeps_what_is_queued_and_takes_nothing_new(table: So
         sock.close()
 
 
+@pytest.fixture
+def no_filters(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernel refuses packet filters, as hardened ones do to processes without rights."""
+    monkeypatch.setattr(tcp, "_SO_ATTACH_FILTER", 0x7FFF)
+
+
+@pytest.mark.usefixtures("no_filters")
+def test_without_packet_filters_a_socket_goes_when_its_queue_is_empty(table: SocketTable) -> None:
+    table.update([listener("web")], now=0.0)
+    port = table.ports()["web"]
+    queued = connect(port)
+    table.retire_all(now=1.0)
+    assert not table.advance(now=2.0), "a connection still waits"
+    for slot in (0, 1):
+        with socket.socket(fileno=socket.dup(descriptors(table, slot, "web")[0])) as listening:
+            for _ in range(tcp.waiting(listening)):
+                listening.accept()[0].close()
+    assert table.advance(now=2.0)
+    assert not table.busy
+    queued.close()
+
+
+@pytest.mark.usefixtures("no_filters")
+def test_without_packet_filters_a_listener_comes_back(table: SocketTable) -> None:
+    port = free_port()
+    table.update([listener("web", port)], now=0.0)
+    table.update([], now=1.0)
+    table.update([listener("web", port)], now=1.1)
+    connect(port).close()
+
+
 def test_nobody_accepting_does_not_keep_a_socket_for_ever(table: SocketTable) -> None:
     table.update([listener("web")], now=0.0)
     sock = connect(table.ports()["web"])
