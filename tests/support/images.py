@@ -11,6 +11,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,6 +27,9 @@ SUITE = "bookworm"
 MIRROR = "http://deb.debian.org/debian"
 BASE_PACKAGES = ("ca-certificates", "python3", "python3-venv")
 """What the final stages of the Dockerfile expect of their base."""
+BASE_PYTHON = (3, 11)
+"""Of Debian's suite; a wheel that is made here has to be for the same."""
+PROGRAMS = ("buildah", "curl", "debootstrap", "git", "ip", "nsenter", "setpriv", "unshare")
 CERTIFICATES = Path("/etc/ssl/certs")
 PIP_SETTINGS = Path("/etc/pip.conf")
 BASE_SECONDS, BUILD_SECONDS = 600, 1200
@@ -35,9 +39,11 @@ def require_programs() -> None:
     """Skip the test where images cannot be made."""
     if os.geteuid() != 0:
         pytest.skip("images are made as root")
-    for program in ("buildah", "debootstrap", "unshare", "nsenter"):
-        if shutil.which(program) is None:
-            pytest.skip(f"{program} is not installed")
+    absent = [program for program in PROGRAMS if shutil.which(program) is None]
+    if absent:
+        pytest.skip(f"not installed: {', '.join(absent)}")
+    if sys.version_info[:2] != BASE_PYTHON:
+        pytest.skip(f"wheels of this environment do not fit Python {BASE_PYTHON[0]}.{BASE_PYTHON[1]} of {SUITE}")
 
 
 def cache_folder() -> Path:
