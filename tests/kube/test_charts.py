@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING
 
 import pytest
 import pytest_asyncio
+import yaml
 
 from tests.deploy.valuesets import VALUES
 from tests.support.charts import (
@@ -25,6 +27,7 @@ from tests.support.kube.client import client
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from pathlib import Path
 
     from tests.support.charts import Object, Values
     from tests.support.kube.client import KubeClient
@@ -125,6 +128,45 @@ def decided(deployment: Object) -> bool:
     status = deployment.get("status", {})
     failed = any(one["type"] == "ReplicaFailure" for one in status.get("conditions") or [])
     return failed or status.get("replicas") == deployment["spec"]["replicas"]
+
+
+def shades(**conversion: object) -> Object:
+    """A definition that no other test has."""
+    schema = {"openAPIV3Schema": {"type": "object"}}
+    return {
+        "apiVersion": CRDS,
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": "shades.tests.sluice.example"},
+        "spec": {
+            "group": "tests.sluice.example",
+            "scope": "Namespaced",
+            "names": {"kind": "Shade", "plural": "shades"},
+            "versions": [{"name": "v1", "served": True, "storage": True, "schema": schema}],
+            "conversion": conversion,
+        },
+    }
+
+
+async def test_definitions_with_a_webhook_are_taken_over(
+    kube: KubeClient, control_plane: ControlPlane, tmp_path: Path
+) -> None:
+    """Emissary's name a webhook, which would have to run for as long as they do."""
+    service = {"namespace": "emissary-system", "name": "emissary-apiext", "path": "/", "port": 443}
+    webhook = {"clientConfig": {"service": service}, "conversionReviewVersions": ["v1"]}
+    await kube.apply([shades(strategy="Webhook", webhook=webhook)])
+    chart = tmp_path / "sluice-crds"
+    shutil.copytree(CRDS_CHART, chart, ignore=shutil.ignore_patterns("files"))
+    (chart / "files").mkdir()
+    (chart / "files" / "shades.yaml").write_text(yaml.safe_dump(shades(strategy="None")), encoding="utf-8")
+    place = ["--namespace", kube.namespace, "--kubeconfig", str(control_plane.admin.path)]
+    try:
+        helm("install", "definitions", str(chart), "--take-ownership", *place)
+        found = await kube.get(CRDS, "CustomResourceDefinition", "shades.tests.sluice.example")
+        assert found["spec"]["conversion"] == {"strategy": "None"}
+        helm("uninstall", "definitions", *place)
+        await kube.get(CRDS, "CustomResourceDefinition", "shades.tests.sluice.example")
+    finally:
+        await kube.delete(CRDS, "CustomResourceDefinition", "shades.tests.sluice.example")
 
 
 async def test_helm_installs_changes_and_removes_a_release(kube: KubeClient, control_plane: ControlPlane) -> None:
