@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 import aiohttp
@@ -21,7 +22,7 @@ from kubernetes.aio.config import ConfigException, load_incluster_config, load_k
 from gateway.kube.failure import ApiFailure, Unreachable
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncGenerator, AsyncIterator
     from types import TracebackType
 
 Query: TypeAlias = Sequence[tuple[str, str]]
@@ -53,27 +54,24 @@ class KubeClient:
     Every call raises :class:`Unreachable` without an answer, and :class:`ApiFailure` for an answer that is an error.
     """
 
-    def __init__(self, configuration: Configuration) -> None:
+    def __init__(self, configuration: Configuration, access: Access | None = None) -> None:
+        """``access``: where the credentials are read again when the server does not take them any more."""
         self._api = ApiClient(configuration)
         self._api.rest_client = _Connections(configuration)
         self._api.user_agent = "sluice"
+        self._access = access
 
     @classmethod
     async def connect(cls, access: Access) -> Self:
         """Read credentials; sends nothing yet. Raises :class:`Unreachable` if they cannot be used."""
-        configuration = Configuration()
-        try:
-            if access.in_cluster:
-                load_incluster_config(configuration)
-            else:
-                await load_kube_config(
-                    access.kubeconfig or None, access.context or None, configuration, persist_config=False
-                )
-        except (ConfigException, OSError) as error:
-            where = access.kubeconfig or ("the pod's service account" if access.in_cluster else "~/.kube/config")
-            raise Unreachable(f"no access to a cluster by {where}: {error}") from error
+        configuration = await _read_credentials(access)
         configuration.connection_pool_maxsize = _CONNECTIONS
-        return cls(configuration)
+        return cls(configuration, access)
+
+    @property
+    def server(self) -> str:
+        """The URL of the API server."""
+        return str(self._api.configuration.host)
 
     async def __aenter__(self) -> Self:
         return self
@@ -109,22 +107,25 @@ class KubeClient:
         """DELETE an object."""
         return await self._call("DELETE", path)
 
-    async def watch(self, path: str, query: Query, silence: float) -> AsyncIterator[bytes]:
-        """Events as they come, one JSON text each, until the server ends the watch.
+    async def watch(
+        self, path: str, query: Query, silence: float, accept: str = "application/json"
+    ) -> AsyncGenerator[list[bytes], None]:
+        """Events, one JSON text each, until the server ends the watch; those that came in one read come together.
 
+        An empty list comes first, as soon as the server has accepted the watch.
         ``silence``: seconds without a byte after which the connection counts as dead (:class:`Unreachable`).
         """
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_S, sock_read=silence)
         pending = bytearray()
-        async with self._response("GET", path, [("watch", "true"), *query], timeout) as response:
+        async with self._response("GET", path, [("watch", "true"), *query], timeout, accept=accept) as response:
+            yield []
             while chunk := await _read(response):
-                *lines, rest = chunk.split(b"\n")
+                first, *lines = chunk.split(b"\n")
+                pending += first
                 if lines:
-                    yield bytes(pending) + lines[0]
-                    pending.clear()
-                    for line in lines[1:]:
-                        yield line
-                pending += rest
+                    events = [bytes(pending), *lines[:-1]]
+                    pending = bytearray(lines[-1])
+                    yield [event for event in events if event.strip()]
                 if len(pending) > _MAX_EVENT:
                     raise Unreachable(f"GET {path}: an event of a watch is larger than {_MAX_EVENT} bytes")
 
@@ -144,6 +145,15 @@ class KubeClient:
                 return orjson.loads(await _whole(response))
             except orjson.JSONDecodeError as error:
                 raise Unreachable(f"{method} {path}: the answer is no JSON: {error}") from error
+
+    async def _renew(self) -> None:
+        """Read the token again, for the next request: whoever made it may have made a newer one."""
+        if self._access is None:
+            return
+        with suppress(Unreachable):
+            fresh = await _read_credentials(self._access)
+            self._api.configuration.api_key = fresh.api_key
+            self._api.configuration.refresh_api_key_hook = fresh.refresh_api_key_hook
 
     @asynccontextmanager
     async def _response(
@@ -169,11 +179,29 @@ class KubeClient:
         response: aiohttp.ClientResponse = answer.response
         try:
             if response.status >= 400:
-                raise _failure(response, await _whole(response))
+                failure = _failure(response, await _whole(response))
+                if response.status == HTTPStatus.UNAUTHORIZED:
+                    await self._renew()
+                raise failure
             yield response
         finally:
             # A watch that is left early cannot be read to its end; anything else was.
             response.close()
+
+
+async def _read_credentials(access: Access) -> Configuration:
+    configuration = Configuration()
+    try:
+        if access.in_cluster:
+            load_incluster_config(configuration)
+        else:
+            await load_kube_config(
+                access.kubeconfig or None, access.context or None, configuration, persist_config=False
+            )
+    except (ConfigException, OSError) as error:
+        where = access.kubeconfig or ("the pod's service account" if access.in_cluster else "~/.kube/config")
+        raise Unreachable(f"no access to a cluster by {where}: {error}") from error
+    return configuration
 
 
 class _Connections(RESTClientObject):

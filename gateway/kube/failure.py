@@ -5,7 +5,7 @@ from __future__ import annotations
 from http import HTTPStatus
 
 
-class Unreachable(Exception):
+class Unreachable(ConnectionError):
     """No answer: refused, reset, timed out, or not to be trusted. Worth another try, later."""
 
 
