@@ -80,6 +80,7 @@ class Gateway:
         )
         self._admin = AdminServer(self.settings.admin, self) if settings or admin_port is not None else None
         self._supervisor = Supervisor(self.settings, self._changed)
+        self._source = make_source(self.settings)
         self._change = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._made_at = 0.0
@@ -186,9 +187,11 @@ class Gateway:
         plane = self._supervisor
         found = self.update.diagnostics if self.update is not None else ()
         issues = plane.issues()
+        source = self._source.status()
+        waiting = f": {', '.join(source.waiting)} not listed yet" if source.waiting and not plane.deltas.version else ""
         return Facts(
             ready=plane.ready,
-            reason=plane.reason,
+            reason=f"{plane.reason}{waiting}",
             version=plane.deltas.version,
             digest=plane.deltas.digest,
             config_age=asyncio.get_running_loop().time() - self._made_at if plane.deltas.version else 0.0,
@@ -203,6 +206,7 @@ class Gateway:
             listeners=plane.deltas.listener_names(),
             clusters=plane.deltas.cluster_names(),
             breakers=self._breaker_limits(),
+            source=source,
         )
 
     def _breaker_limits(self) -> Mapping[str, tuple[int | None, ...]]:
@@ -226,7 +230,7 @@ class Gateway:
         return cast("Counters | None", self._supervisor.counters())
 
     async def _watch(self, latest: Latest[SourceState]) -> None:
-        async with contextlib.aclosing(make_source(self.settings).watch()) as states:
+        async with contextlib.aclosing(self._source.watch()) as states:
             async for state in states:
                 latest.put(state)
 

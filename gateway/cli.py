@@ -13,6 +13,7 @@ import logging
 import sys
 from collections import Counter
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
 
@@ -22,6 +23,7 @@ from gateway.settings import (
     AdminSettings,
     DrainSettings,
     Environment,
+    KubernetesSettings,
     ListenSettings,
     OverloadSettings,
     ReloadSettings,
@@ -31,6 +33,7 @@ from gateway.settings import (
     check_address,
     default_workers,
     manifest_variables,
+    own_namespace,
     parse_address,
     read_environment,
 )
@@ -47,6 +50,9 @@ if TYPE_CHECKING:
 USAGE = 2
 """Exit code of a wrong command line."""
 _ADMIN_PORT = 8877
+_QUIET = 0.05
+"""See :attr:`gateway.settings.ReloadSettings.quiet`; longer than a translation, and than the writes of one ``kubectl
+apply`` are apart."""
 _SHOWN_OBJECTS = 5
 """Objects that an entry of ``check`` names."""
 
@@ -59,8 +65,14 @@ app = typer.Typer(
 )
 
 Paths = Annotated[
-    list[Path], typer.Argument(help="Files and folders of manifests.", metavar="PATH", show_default=False)
+    list[Path] | None,
+    typer.Argument(
+        help="Files and folders of manifests. (default: from Kubernetes)", metavar="PATH", show_default=False
+    ),
 ]
+Kubeconfig = Annotated[str | None, typer.Option(help="Clusters and credentials. (default: the pod's own)")]
+Context = Annotated[str | None, typer.Option(help="A context of the kubeconfig.")]
+Namespaces = Annotated[list[str] | None, typer.Option(help="Read this namespace, may be repeated. (default: all)")]
 _STYLES: dict[Severity, str] = {"error": "bold red", "warning": "yellow", "notice": "cyan"}
 
 AccessLog = Literal["off", "json", "text"]
@@ -89,7 +101,9 @@ def run(
     paths: Annotated[
         list[Path] | None,
         typer.Argument(
-            help="Files and folders of manifests; changes are taken up.", metavar="PATH", show_default=False
+            help="Files and folders of manifests; changes are taken up. (default: from Kubernetes)",
+            metavar="PATH",
+            show_default=False,
         ),
     ] = None,
     workers: Annotated[
@@ -117,6 +131,12 @@ def run(
         float | None, typer.Option(help="Seconds for running requests at the end. (default: 30)", min=0)
     ] = None,
     ambassador_id: Annotated[str | None, typer.Option(help="Take objects of this id. (default: default)")] = None,
+    kubeconfig: Kubeconfig = None,
+    context: Context = None,
+    namespace: Namespaces = None,
+    state_dir: Annotated[
+        str | None, typer.Option(help="Folder for a copy of the last good objects, private keys among them.")
+    ] = None,
     allow_unenforced_auth: Annotated[
         bool, typer.Option("--allow-unenforced-auth", help="Serve routes under an AuthService without asking it.")
     ] = False,
@@ -127,17 +147,17 @@ def run(
     access_log: Annotated[AccessLog, typer.Option(help="Access log on standard output.")] = "off",
     log_level: Annotated[LogLevel | None, typer.Option(help="Process log. (default: info)")] = None,
 ) -> None:
-    """Serve manifests from files or folders."""
+    """Serve manifests from Kubernetes, or from files and folders."""
     try:
         env = read_environment()
-        paths = paths or ([Path(env.config_folder)] if env.config_folder else [])
-        if not paths:
-            _fail("sluice run: no PATH given. The Kubernetes source is not in this release; name a file or a folder.")
+        if not paths and env.config_folder and kubeconfig is None:
+            paths = [Path(env.config_folder)]
         level = log_level or ("debug" if env.debug else "info")
         settings = Settings(
-            paths=_existing(paths),
+            paths=_existing(paths or []),
+            kubernetes=None if paths else _kubernetes(kubeconfig, context, namespace, state_dir, env),
             ambassador_id=ambassador_id or env.ambassador_id or "default",
-            namespace=env.namespace or "default",
+            namespace=_namespace(env),
             strict_label_selectors=env.strict_label_selectors,
             variables=manifest_variables(expand_variables or env.expand_variables),
             allow_unenforced_auth=allow_unenforced_auth or env.allow_unenforced_auth,
@@ -149,7 +169,7 @@ def run(
             admin=_admin(admin_address, env, anywhere=allow_remote_diagnostics),
             workers=WorkerSettings(count=_first(workers, env.workers, default_workers())),
             overload=OverloadSettings(max_connections, max_connections_per_address),
-            reload=ReloadSettings() if env.reload_max_delay is None else ReloadSettings(max_delay=env.reload_max_delay),
+            reload=_reload(env, folder=bool(paths)),
         )
         _check_ports(settings)
         check_address("--bind-address", bind_address)
@@ -161,14 +181,17 @@ def run(
 
 @app.command()
 def check(
-    paths: Paths,
+    paths: Paths = None,
     output: Annotated[Literal["text", "json"], typer.Option("--output", "-o", help="Form of the findings.")] = "text",
+    kubeconfig: Kubeconfig = None,
+    context: Context = None,
+    namespace: Namespaces = None,
 ) -> None:
-    """Validate manifests offline. Exit code 1 when anything would be refused."""
+    """Validate manifests offline, or the objects of a cluster. Exit code 1 when anything would be refused."""
     from gateway.plane.issues import described
     from gateway.plane.offline import Offline
 
-    update = _load(paths)
+    update = _load(paths, kubeconfig, context, namespace)
     found = sorted((*update.diagnostics, *described(Offline(update.sections).issues(), update)))
     errors = sum(one.severity == "error" for one in found)
     if output == "json":
@@ -186,15 +209,18 @@ def check(
 
 @app.command()
 def explain(
-    arguments: Annotated[list[str], typer.Argument(metavar="PATH… METHOD URL", show_default=False)],
+    arguments: Annotated[list[str], typer.Argument(metavar="[PATH…] METHOD URL", show_default=False)],
     header: Annotated[list[str] | None, typer.Option("--header", "-H", help="A request header, 'Name: value'.")] = None,
     peer: Annotated[str, typer.Option(help="Address that the request comes from.")] = "127.0.0.1",
+    kubeconfig: Kubeconfig = None,
+    context: Context = None,
+    namespace: Namespaces = None,
 ) -> None:
     """Say which route takes a request, why, and what goes upstream (JSON)."""
     from gateway.plane.offline import REFUSED, Offline
 
-    if len(arguments) < 3:
-        _fail("sluice explain: write PATH… METHOD URL, for example: sluice explain manifests GET http://localhost/")
+    if len(arguments) < 2:
+        _fail("sluice explain: write [PATH…] METHOD URL, for example: sluice explain manifests GET http://localhost/")
     *paths, method, url = arguments
     scheme, separator, rest = url.partition("://")
     if not separator:
@@ -206,7 +232,7 @@ def explain(
     except ValueError:
         _fail(f"sluice explain: --peer {peer!r} is no IP address")
     headers = [_header(text) for text in header or ()]
-    update = _load([Path(path) for path in paths])
+    update = _load([Path(path) for path in paths], kubeconfig, context, namespace)
     try:
         decision = Offline(update.sections).explain(method.upper(), f"{scheme.lower()}://{rest}", headers, peer)
     except REFUSED as error:
@@ -217,13 +243,18 @@ def explain(
 
 
 @app.command()
-def ir(paths: Paths) -> None:
+def ir(
+    paths: Paths = None, kubeconfig: Kubeconfig = None, context: Context = None, namespace: Namespaces = None
+) -> None:
     """Print the neutral configuration that manifests become (JSON, private keys left out)."""
     import orjson
 
     from gateway.ir import redacted
 
-    sys.stdout.write(orjson.dumps(redacted(_load(paths).model), option=orjson.OPT_INDENT_2).decode() + "\n")
+    sys.stdout.write(
+        orjson.dumps(redacted(_load(paths, kubeconfig, context, namespace).model), option=orjson.OPT_INDENT_2).decode()
+        + "\n"
+    )
 
 
 @app.command()
@@ -273,7 +304,7 @@ def _serve(settings: Settings) -> int:
 def _announce(gateway: Gateway) -> None:
     """The one block of start-up text, on standard error."""
     facts, settings, update = gateway.facts(), gateway.settings, gateway.update
-    lines = [f"sluice serves {', '.join(settings.paths)}"]
+    lines = [f"sluice serves {', '.join(settings.paths) or _cluster(settings)}"]
     lines += [f"  {name:<12} {address} port {port}" for name, address, port in gateway.addresses]
     if update is not None:
         model = update.model
@@ -301,16 +332,25 @@ def _announce(gateway: Gateway) -> None:
         console.print(text)
 
 
-def _load(paths: list[Path]) -> Update:
+def _cluster(settings: Settings) -> str:
+    chosen = settings.kubernetes
+    spaces = chosen.namespaces if chosen is not None else ()
+    return f"the cluster{', namespace ' if spaces else ''}{', '.join(spaces)}"
+
+
+def _load(
+    paths: list[Path] | None, kubeconfig: str | None, context: str | None, namespaces: list[str] | None
+) -> Update:
     from gateway.plane.pipeline import load
 
     try:
         env = read_environment()
         return load(
             Settings(
-                paths=_existing(paths),
+                paths=_existing(paths or []),
+                kubernetes=None if paths else _kubernetes(kubeconfig, context, namespaces, None, env),
                 ambassador_id=env.ambassador_id or "default",
-                namespace=env.namespace or "default",
+                namespace=_namespace(env),
                 strict_label_selectors=env.strict_label_selectors,
                 variables=manifest_variables(env.expand_variables),
                 allow_unenforced_auth=env.allow_unenforced_auth,
@@ -318,6 +358,8 @@ def _load(paths: list[Path]) -> Update:
         )
     except SettingsError as error:
         _fail(f"sluice: {error}")
+    except ConnectionError as error:
+        _fail(f"sluice: {error}", code=1)
 
 
 def _print_findings(found: list[Diagnostic], update: Update) -> None:
@@ -391,6 +433,39 @@ def _existing(paths: list[Path]) -> tuple[str, ...]:
         if not path.exists():
             raise SettingsError(f"{path} does not exist; name a file or folder of manifests")
     return tuple(map(str, paths))
+
+
+def _namespace(env: Environment) -> str:
+    """Of the gateway itself."""
+    return env.namespace or (own_namespace() if env.in_cluster else "") or "default"
+
+
+def _kubernetes(
+    kubeconfig: str | None, context: str | None, namespaces: list[str] | None, state_dir: str | None, env: Environment
+) -> KubernetesSettings:
+    if find_spec("kubernetes") is None:
+        raise SettingsError(
+            "no PATH given, and the client of Kubernetes is missing: pip install 'sluice-gateway[kube]', "
+            "or name a file or folder of manifests"
+        )
+    if kubeconfig is not None and not Path(kubeconfig).is_file():
+        raise SettingsError(f"--kubeconfig {kubeconfig} does not exist")
+    only = (_namespace(env),) if env.single_namespace else ()
+    file = kubeconfig or ("" if env.in_cluster else env.kubeconfig)
+    return KubernetesSettings(
+        kubeconfig=file,
+        context=context or "",
+        in_cluster=env.in_cluster and not file,
+        namespaces=tuple(sorted(set(namespaces))) if namespaces else only,
+        label_selector=env.label_selector,
+        field_selector=env.field_selector,
+        state_dir=env.state_dir if state_dir is None else state_dir,
+    )
+
+
+def _reload(env: Environment, *, folder: bool) -> ReloadSettings:
+    reload = ReloadSettings() if folder else ReloadSettings(quiet=_QUIET)
+    return reload if env.reload_max_delay is None else replace(reload, max_delay=env.reload_max_delay)
 
 
 def _drain(grace: float, timeout: float | None, env: Environment) -> DrainSettings:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 AccessLog = Literal["off", "json", "text"]
+_MAX_NAMESPACE = 64
+"""Characters of a DNS label, and a line end."""
 
 
 class SettingsError(ValueError):
@@ -113,6 +115,29 @@ class ReloadSettings:
     because changes that arrive during a translation are taken together by the next one anyway."""
     max_delay: float = 0.2
     """Longest time a stream of changes can put off a translation."""
+    quiet: float = float("inf")
+    """Seconds without a change after which the next one is translated at once. Never for files, which are written one
+    by one; a cluster's objects change one by one, and events that come together are one state already."""
+
+
+@dataclass(frozen=True, slots=True)
+class KubernetesSettings:
+    """Which cluster is the source, and which of its objects. Selectors hold for every kind, as in Emissary."""
+
+    kubeconfig: str = ""
+    """A file with clusters and credentials; empty for ``~/.kube/config``, and in a pod for its service account."""
+    context: str = ""
+    """A context of that file; empty for the current one."""
+    in_cluster: bool = False
+    """Whether this process is a pod that reads as its service account."""
+    namespaces: tuple[str, ...] = ()
+    """Namespaces that are read; all without any."""
+    label_selector: str = ""
+    """Labels that objects must have, in the syntax of ``kubectl -l``."""
+    field_selector: str = ""
+    """Fields that objects must have, in the syntax of ``kubectl --field-selector``."""
+    state_dir: str = ""
+    """A folder for the copy of the last good objects; empty for none. It holds private keys."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +146,8 @@ class Settings:
 
     paths: tuple[str, ...] = ()
     """Files and folders of manifests."""
+    kubernetes: KubernetesSettings | None = None
+    """The cluster that is the source where there are no ``paths``."""
     ambassador_id: str = "default"
     """Only objects that carry this id (or none, for ``default``) are ours: several gateways share one cluster."""
     namespace: str = "default"
@@ -167,6 +194,18 @@ class Environment:
     """``AMBASSADOR_HEALTHCHECK_BIND_ADDRESS``"""
     admin_port: int | None = None
     """``AMBASSADOR_HEALTHCHECK_BIND_PORT``"""
+    single_namespace: bool = False
+    """``AMBASSADOR_SINGLE_NAMESPACE``: only objects of the gateway's own namespace; any text turns it on"""
+    label_selector: str = ""
+    """``AMBASSADOR_LABEL_SELECTOR``"""
+    field_selector: str = ""
+    """``AMBASSADOR_FIELD_SELECTOR``"""
+    in_cluster: bool = False
+    """``KUBERNETES_SERVICE_HOST``, which Kubernetes sets in every pod"""
+    kubeconfig: str = ""
+    """``KUBECONFIG``"""
+    state_dir: str = ""
+    """``SLUICE_STATE_DIR``"""
     strict_label_selectors: bool = True
     """``DISABLE_STRICT_LABEL_SELECTORS``, the other way round"""
     config_folder: str | None = None
@@ -190,11 +229,26 @@ def read_environment(environ: Mapping[str, str] | None = None) -> Environment:
         debug=bool(env.get("AMBASSADOR_DEBUG")),
         admin_address=env.get("AMBASSADOR_HEALTHCHECK_BIND_ADDRESS") or None,
         admin_port=_integer(env, "AMBASSADOR_HEALTHCHECK_BIND_PORT"),
+        single_namespace=bool(env.get("AMBASSADOR_SINGLE_NAMESPACE")),
+        label_selector=env.get("AMBASSADOR_LABEL_SELECTOR", ""),
+        field_selector=env.get("AMBASSADOR_FIELD_SELECTOR", ""),
+        in_cluster=bool(env.get("KUBERNETES_SERVICE_HOST")),
+        kubeconfig=env.get("KUBECONFIG", ""),
+        state_dir=env.get("SLUICE_STATE_DIR", ""),
         strict_label_selectors=not _boolean(env, "DISABLE_STRICT_LABEL_SELECTORS"),
         config_folder=_config_folder(env),
         expand_variables=tuple(filter(None, env.get("SLUICE_EXPAND_VARIABLES", "").split(","))),
         allow_unenforced_auth=_boolean(env, "SLUICE_ALLOW_UNENFORCED_AUTH"),
     )
+
+
+def own_namespace(path: str = "/var/run/secrets/kubernetes.io/serviceaccount/namespace") -> str:
+    """The namespace of the pod that this process is; empty outside of one."""
+    try:
+        with open(path, encoding="ascii") as stream:
+            return stream.read(_MAX_NAMESPACE).strip()
+    except (OSError, UnicodeDecodeError):
+        return ""
 
 
 def manifest_variables(prefixes: Iterable[str], environ: Mapping[str, str] | None = None) -> dict[str, str]:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from gateway.admin.state import Facts, Observed
+    from gateway.sources import SourceStatus
 
 CLASSES = ("none", "1xx", "2xx", "3xx", "4xx", "5xx")
 """Labels of ``Row.classes``: no answer was sent, then the first digit of the status."""
@@ -194,6 +195,7 @@ def _configuration(facts: Facts) -> Iterator[Metric]:
         "Updates that crashed; the last good configuration stayed.",
         value=facts.update_failures,
     )
+    yield from _source(facts.source)
     found = GaugeMetricFamily("sluice_diagnostics", "Findings in the current manifests.", labels=["severity"])
     for severity in ("error", "warning", "notice"):
         found.add_metric([severity], sum(one.severity == severity for one in facts.diagnostics))
@@ -213,6 +215,28 @@ def _configuration(facts: Facts) -> Iterator[Metric]:
         value=facts.memory_pressure,
     )
     yield CounterMetricFamily("sluice_worker_restarts", "Workers replaced after a crash.", value=facts.restarts)
+
+
+def _source(status: SourceStatus) -> Iterator[Metric]:
+    """Kinds are those that the gateway knows, so their number is bounded."""
+    for name, text, value in (
+        ("sluice_config_source_up", "1 while changes of the source reach the gateway.", float(status.up)),
+        ("sluice_config_source_silent_seconds", "Age of the last contact with the source.", status.silent_for),
+        ("sluice_config_source_stale", "1 while a copy on disk stands in for the source.", float(status.stale)),
+        ("sluice_config_source_kinds_denied", "Kinds that may not be read.", len(status.denied)),
+        ("sluice_config_source_kinds_missing", "Kinds that are not installed.", len(status.missing)),
+    ):
+        gauge = GaugeMetricFamily(name, text, labels=["source"])
+        gauge.add_metric([status.name], value)
+        yield gauge
+    for name, text, by_kind in (
+        ("sluice_config_source_lists", "Complete lists of a kind.", status.lists),
+        ("sluice_config_source_watch_restarts", "Watches that were cut.", status.restarts),
+    ):
+        counter = CounterMetricFamily(name, text, labels=["source", "kind"])
+        for kind, count in sorted(by_kind.items()):
+            counter.add_metric([status.name, kind], count)
+        yield counter
 
 
 def _process_wide(counters: Counters) -> Iterator[Metric]:

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
     from gateway.admin.metrics import Counters
     from gateway.diagnostics import Diagnostic
+    from gateway.sources import SourceStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,8 @@ class Facts:
     breakers: Mapping[str, tuple[int | None, ...]]
     """Limits of clusters with circuit breakers: connections, pending, requests and retries of the default priority,
     then of the high one; ``None`` where there is no limit."""
+    source: SourceStatus
+    """Where the objects come from, and how that is doing."""
 
 
 class Observed(Protocol):

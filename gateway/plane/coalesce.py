@@ -1,4 +1,4 @@
-"""Bursts of changes become one update: wait for a moment of silence, but not for ever."""
+"""Bursts of changes become one update: wait for a moment of silence, but not for ever, and not for a change alone."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Latest(Generic[T]):
         self._value: list[T] = []
         self._fresh = asyncio.Event()
         self._since = 0.0
-        self._first = True
+        self._handed_out: float | None = None
 
     def put(self, value: T) -> None:
         """Replace what waits. Must be called on the loop's thread."""
@@ -31,14 +31,18 @@ class Latest(Generic[T]):
         self._fresh.set()
 
     async def get(self) -> T:
-        """Wait for a value, then for ``debounce`` seconds of silence, at most ``max_delay`` seconds in all."""
+        """Wait for a value, then for ``debounce`` seconds of silence, at most ``max_delay`` seconds in all.
+
+        A value that comes after ``quiet`` seconds without any is probably alone and does not wait.
+        """
         await self._fresh.wait()
         loop = asyncio.get_running_loop()
-        while not self._first:
+        waits = self._handed_out is not None and self._since - self._handed_out < self._settings.quiet
+        while waits:
             self._fresh.clear()
             patience = min(self._settings.debounce, self._since + self._settings.max_delay - loop.time())
             if patience <= 0 or not await within(self._fresh, patience):
                 break
-        self._first = False
+        self._handed_out = loop.time()
         self._fresh.clear()
         return self._value.pop()

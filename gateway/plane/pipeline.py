@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import asyncio
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from gateway.ir import Encoder
 from gateway.resources.reader import ReadSettings
 from gateway.sources import DirectorySource
 from gateway.translate import Memo, TranslateSettings, translate
+from gateway.translate.references import References
 
 if TYPE_CHECKING:
     from gateway.diagnostics import Diagnostic
     from gateway.ir import Gateway, Section
     from gateway.resources import ResourceSet
-    from gateway.settings import Settings
-    from gateway.sources import SourceState
+    from gateway.settings import KubernetesSettings, Settings
+    from gateway.sources import Source, SourceState
+    from gateway.sources.kubernetes import KubernetesSource
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,20 +43,7 @@ class Translator:
     """Source states to updates. Keeps what it needs to translate only what changed; one thread at a time."""
 
     def __init__(self, settings: Settings) -> None:
-        listen = settings.listen
-        self._settings = TranslateSettings(
-            http_port=listen.http_port,
-            https_port=listen.https_port,
-            bind_address=listen.bind_address,
-            ambassador_id=settings.ambassador_id,
-            namespace=settings.namespace,
-            unclassified_ingress=True,
-            strict_label_selectors=settings.strict_label_selectors,
-            allow_unenforced_auth=settings.allow_unenforced_auth,
-            access_log=settings.access_log,
-            max_connections=settings.overload.max_connections,
-            max_connections_per_address=settings.overload.max_connections_per_address,
-        )
+        self._settings = translate_settings(settings)
         self._memo = Memo()
         self._encoder = Encoder()
 
@@ -63,11 +53,50 @@ class Translator:
         return Update(result.gateway, self._encoder.encode(result.gateway), found, state.resources, state.refused)
 
 
-def make_source(settings: Settings) -> DirectorySource:
-    """The source of this release: files and folders."""
-    return DirectorySource(settings.paths, ReadSettings(settings.ambassador_id, settings.namespace, settings.variables))
+def translate_settings(settings: Settings) -> TranslateSettings:
+    """The part of the settings that translation depends on."""
+    listen = settings.listen
+    return TranslateSettings(
+        http_port=listen.http_port,
+        https_port=listen.https_port,
+        bind_address=listen.bind_address,
+        ambassador_id=settings.ambassador_id,
+        namespace=settings.namespace,
+        # A folder is written for this gateway; in a cluster an Ingress without a class may be anybody's.
+        unclassified_ingress=settings.kubernetes is None,
+        strict_label_selectors=settings.strict_label_selectors,
+        allow_unenforced_auth=settings.allow_unenforced_auth,
+        access_log=settings.access_log,
+        max_connections=settings.overload.max_connections,
+        max_connections_per_address=settings.overload.max_connections_per_address,
+    )
+
+
+def make_source(settings: Settings) -> Source:
+    """Files and folders, or the cluster where there are none."""
+    if settings.kubernetes is not None:
+        return kubernetes_source(settings, settings.kubernetes)
+    return _folders(settings)
+
+
+def _folders(settings: Settings) -> DirectorySource:
+    read = ReadSettings(settings.ambassador_id, settings.namespace, settings.variables)
+    return DirectorySource(settings.paths, read)
+
+
+def kubernetes_source(settings: Settings, cluster: KubernetesSettings) -> KubernetesSource:
+    """The objects of a cluster. Their authors are many, so they may name no variables of the gateway's environment."""
+    # The client of the Kubernetes API takes memory that a gateway with manifests in a folder does not need.
+    from gateway.sources.kubernetes import KubernetesSource
+
+    references = References(translate_settings(settings))
+    return KubernetesSource(cluster, ReadSettings(settings.ambassador_id, settings.namespace), references.of)
 
 
 def load(settings: Settings) -> Update:
-    """Read and translate once, without serving."""
-    return Translator(settings).translate(make_source(settings).load())
+    """Read and translate once, without serving. Raises :class:`ConnectionError` when a cluster does not answer."""
+    if settings.kubernetes is None:
+        state = _folders(settings).load()
+    else:
+        state = asyncio.run(kubernetes_source(settings, replace(settings.kubernetes, state_dir="")).load())
+    return Translator(settings).translate(state)

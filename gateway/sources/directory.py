@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from gateway.resources.reader import DEFAULT_SETTINGS, ReadSettings
 from gateway.sources.loader import Loader
+from gateway.sources.status import SourceStatus
 from gateway.sources.watcher import RESCAN_S, Watcher, WatchPlan
 
 if TYPE_CHECKING:
@@ -46,6 +47,10 @@ class DirectorySource:
         while self._loader.unsure:
             state = self._loader.scan()
         return state
+
+    def status(self) -> SourceStatus:
+        """A folder is always there; what is wrong with its files is said by diagnostics."""
+        return SourceStatus("folder")
 
     async def watch(self) -> AsyncGenerator[SourceState, None]:
         """Yield the state at once and after every change that matters; ends only when it is closed or cancelled.

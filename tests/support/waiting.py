@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import TYPE_CHECKING, TypeVar
 
@@ -30,3 +31,15 @@ def until(condition: Callable[[], T], what: str, deadline: float = 10.0) -> T:
         if time.monotonic() > end:
             raise NotReachedError(f"not within {deadline} s: {what}")
         time.sleep(STEP)
+
+
+async def eventually(condition: Callable[[], T], what: str, deadline: float = 10.0) -> T:
+    """The same for a condition that the running loop brings about."""
+    end = time.monotonic() + deadline
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > end:
+            raise NotReachedError(f"not within {deadline} s: {what}")
+        await asyncio.sleep(STEP)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from gateway.admin.findings import MAX_LINES, DiagnosticLog
 from gateway.admin.state import Facts
 from gateway.diagnostics import Diagnostic, Origin
+from gateway.sources import SourceStatus
 
 if TYPE_CHECKING:
     import pytest
@@ -30,6 +31,7 @@ FACTS = Facts(
     listeners={},
     breakers={},
     clusters={},
+    source=SourceStatus("folder"),
 )
 
 

@@ -12,6 +12,7 @@ from gateway.admin.server import MAX_HEAD, AdminServer
 from gateway.admin.state import Facts
 from gateway.diagnostics import Diagnostic, Origin
 from gateway.settings import AdminSettings
+from gateway.sources import SourceStatus
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -37,6 +38,7 @@ FACTS = Facts(
     listeners={1: "web"},
     clusters={1: "quote", 2: "idle"},
     breakers={"quote": (20, 20, 10, None, None, None, None, None)},
+    source=SourceStatus("folder"),
 )
 
 

@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from gateway import cli
-from gateway.settings import Settings
+from gateway.settings import KubernetesSettings, Settings
 from gateway.translate.differences import DIFFERENCES, DIFFERS
 from tests.support import manifests
 from tests.support.certs import Authority
@@ -59,10 +59,55 @@ def served(monkeypatch: pytest.MonkeyPatch) -> list[Settings]:
     return seen
 
 
-def test_run_without_a_path_says_why() -> None:
+def test_run_without_a_path_reads_from_kubernetes(served: list[Settings], tmp_path: Path) -> None:
+    config = tmp_path / "config"
+    config.write_text("")
+    env = {
+        "AMBASSADOR_NAMESPACE": "gateways",
+        "AMBASSADOR_SINGLE_NAMESPACE": "yes",
+        "AMBASSADOR_LABEL_SELECTOR": "team=a",
+        "AMBASSADOR_FIELD_SELECTOR": "metadata.namespace!=kube-system",
+        "SLUICE_STATE_DIR": "/state",
+        "KUBERNETES_SERVICE_HOST": "10.0.0.1",
+    }
+    assert call("run", env=env).exit_code == 0
+    assert call("run", "--kubeconfig", config, "--context", "c", "--namespace", "a", "--namespace", "b").exit_code == 0
+    in_pod, outside = (item.kubernetes for item in served)
+    assert in_pod == KubernetesSettings(
+        in_cluster=True,
+        namespaces=("gateways",),
+        label_selector="team=a",
+        field_selector="metadata.namespace!=kube-system",
+        state_dir="/state",
+    )
+    assert served[0].namespace == "gateways"
+    assert outside == KubernetesSettings(kubeconfig=str(config), context="c", namespaces=("a", "b"))
+
+
+def test_run_with_a_path_leaves_kubernetes_alone(folder: Path, served: list[Settings]) -> None:
+    assert call("run", folder, env={"KUBERNETES_SERVICE_HOST": "10.0.0.1"}).exit_code == 0
+    assert served[0].kubernetes is None
+
+
+def test_run_without_the_client_of_kubernetes_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cli, "find_spec", lambda _: None)
     result = call("run")
     assert result.exit_code == 2
-    assert "Kubernetes source is not in this release" in result.stderr
+    assert "pip install 'sluice-gateway[kube]'" in result.stderr
+
+
+def test_a_cluster_without_credentials_is_an_error_that_says_where_they_were_looked_for(tmp_path: Path) -> None:
+    config = tmp_path / "config"
+    config.write_text("apiVersion: v1\nkind: Config\n")
+    result = call("check", "--kubeconfig", config)
+    assert result.exit_code == 1
+    assert f"no access to a cluster by {config}" in result.stderr
+
+
+def test_a_kubeconfig_that_does_not_exist_is_named() -> None:
+    result = call("check", "--kubeconfig", "/nowhere/config")
+    assert result.exit_code == 2
+    assert "/nowhere/config does not exist" in result.stderr
 
 
 def test_flags_win_over_the_environment(folder: Path, served: list[Settings]) -> None:
@@ -141,16 +186,16 @@ def test_explain_names_the_route(folder: Path) -> None:
 @pytest.mark.parametrize(
     "arguments",
     [
-        ["GET", "http://a/"],
+        ["GET"],
         ["GET", "/quote/"],
         ["GET", "http://a/", "-H", "no header"],
         ["GET", "ftp://a/b"],
         ["GET", "http://a/", "--peer", "somebody"],
     ],
-    ids=["path", "url", "header", "scheme", "peer"],
+    ids=["words", "url", "header", "scheme", "peer"],
 )
 def test_explain_says_what_is_wrong(folder: Path, arguments: list[str]) -> None:
-    paths = [] if arguments == ["GET", "http://a/"] else [folder]
+    paths = [] if arguments == ["GET"] else [folder]
     result = call("explain", *paths, *arguments)
     assert result.exit_code == 2
     assert isinstance(result.exception, SystemExit)

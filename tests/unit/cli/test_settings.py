@@ -1,14 +1,20 @@
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from gateway.settings import (
     SettingsError,
     manifest_variables,
+    own_namespace,
     parse_address,
     read_environment,
     worker_environment,
 )
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @pytest.mark.parametrize(
@@ -52,6 +58,12 @@ def test_the_variables_of_emissary() -> None:
     )
     assert (env.ambassador_id, env.namespace, env.drain_time, env.reload_max_delay) == ("edge", "gateways", 600.0, 1.0)
     assert (env.workers, env.json_logging, env.admin_port) == (3, True, 9000)
+
+
+def test_the_namespace_of_a_pod_is_in_a_file(tmp_path: Path) -> None:
+    (tmp_path / "namespace").write_text("gateways\n")
+    assert own_namespace(str(tmp_path / "namespace")) == "gateways"
+    assert own_namespace(str(tmp_path / "nothing")) == ""
 
 
 @pytest.mark.parametrize(

@@ -47,3 +47,23 @@ async def test_a_state_that_comes_during_an_update_is_the_next_one() -> None:
     latest.put(2)
     async with asyncio.timeout(5):
         assert await latest.get() == 2
+
+
+async def test_a_change_after_silence_does_not_wait() -> None:
+    latest: Latest[int] = Latest(ReloadSettings(debounce=60.0, max_delay=60.0, quiet=0.0))
+    latest.put(0)
+    await latest.get()
+    latest.put(1)
+    async with asyncio.timeout(5):
+        assert await latest.get() == 1
+
+
+async def test_a_change_soon_after_another_one_waits_for_more() -> None:
+    latest: Latest[int] = Latest(ReloadSettings(debounce=0.02, max_delay=5.0, quiet=60.0))
+    latest.put(0)
+    await latest.get()
+    latest.put(1)
+    getting = asyncio.ensure_future(latest.get())
+    await asyncio.sleep(0)
+    latest.put(2)
+    assert await getting == 2

@@ -1,0 +1,5 @@
+"""Objects from the Kubernetes API, followed live."""
+
+from gateway.sources.kubernetes.source import KubernetesSource
+
+__all__ = ["KubernetesSource"]

@@ -1,0 +1,385 @@
+"""The source against a server that misbehaves; a healthy real one is in ``tests/kube``."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pytest
+
+from gateway.resources import Host, Mapping, Secret, Service
+from gateway.settings import KubernetesSettings
+from gateway.sources.kubernetes import source as source_module
+from tests.support.kubeapi import ScriptedApi
+from tests.support.kubesource import Hurry, followed, host, make_source, mapping, secret
+from tests.support.waiting import eventually
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from gateway.resources import ResourceSet
+
+MAPPINGS = "/apis/getambassador.io/v3alpha1/mappings"
+
+
+@pytest.fixture
+async def api() -> AsyncIterator[ScriptedApi]:
+    async with ScriptedApi() as server:
+        yield server
+
+
+def names(resources: ResourceSet) -> list[str]:
+    return [item.name for item in resources.of(Mapping)]
+
+
+async def test_the_first_state_waits_for_every_kind(api: ScriptedApi) -> None:
+    api.put(mapping("a"))
+    api.late[MAPPINGS] = asyncio.Event()
+    async with followed(make_source(api, Hurry())) as seen:
+        await eventually(lambda: api.asked("/api/v1/services", watch=True), "all other kinds")
+        await eventually(lambda: api.asked("/api/v1/secrets", watch=True), "all other kinds")
+        assert not seen.states
+        api.late[MAPPINGS].set()
+        await seen.until(lambda found: names(found) == ["a"], "the state after the late list")
+    assert len(seen.states) == 1
+
+
+async def test_events_change_the_state(api: ScriptedApi) -> None:
+    api.put(mapping("a"), mapping("b"))
+    async with followed(make_source(api, Hurry())) as seen:
+        await seen.until(lambda found: len(found) == 2, "the first state")
+        kept = seen.resources.get(Mapping, "default", "b")
+        api.put(mapping("c"), mapping("a", prefix="/other/"))
+        await seen.until(lambda found: names(found) == ["a", "b", "c"], "an object added")
+        api.delete("Mapping", "default", "a")
+        await seen.until(lambda found: names(found) == ["b", "c"], "an object deleted")
+        assert seen.resources.get(Mapping, "default", "b") is kept
+    assert len(api.asked(MAPPINGS, watch=False)) == 1
+
+
+async def test_a_thousand_changes_at_once_are_few_states(api: ScriptedApi) -> None:
+    async with followed(make_source(api, Hurry())) as seen:
+        await eventually(lambda: seen.states, "the first state")
+        api.put(*(mapping(f"m{number}") for number in range(1000)))
+        await seen.until(lambda found: len(found) == 1000, "all of them")
+    assert len(seen.states) < 100
+
+
+async def test_an_added_object_that_is_known_changes_nothing(api: ScriptedApi) -> None:
+    api.put(mapping("a"))
+    async with followed(make_source(api, Hurry())) as seen:
+        await seen.until(lambda found: len(found) == 1, "the first state")
+        item = next(iter(api._objects["/apis/getambassador.io/mappings"].values()))
+        api.send("Mapping", {"type": "ADDED", "object": item})
+        api.send("Mapping", api.bookmark)
+        api.send("Mapping", {"type": "NOVELTY", "object": {"metadata": {}}})
+        api.put(mapping("b"))
+        await seen.until(lambda found: names(found) == ["a", "b"], "the next change")
+    assert len(seen.states) == 2
+
+
+async def test_a_status_that_is_written_makes_no_new_state(api: ScriptedApi) -> None:
+    api.put(mapping("a"))
+    async with followed(make_source(api, Hurry())) as seen:
+        await seen.until(lambda found: len(found) == 1, "the first state")
+        api.put({**mapping("a"), "status": {"state": "Running"}})
+        api.put(mapping("b"))
+        await seen.until(lambda found: names(found) == ["a", "b"], "the next change")
+    first, second = seen.states
+    assert second.resources.get(Mapping, "default", "a") is first.resources.get(Mapping, "default", "a")
+
+
+async def test_a_bookmark_moves_the_version_that_a_watch_continues_from(api: ScriptedApi) -> None:
+    async with followed(make_source(api, Hurry())) as seen:
+        await eventually(lambda: api.asked(MAPPINGS, watch=True), "a watch")
+        # Other kinds move the version of the store; the watch of this one hears of it by bookmarks only.
+        api.put({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "s", "namespace": "default"}, "spec": {}})
+        bookmark = api.bookmark
+        api.send("Mapping", bookmark)
+        await seen.until(lambda found: found.of(Service), "another kind")
+        api.cut()
+        wanted = bookmark["object"]["metadata"]["resourceVersion"]
+        await eventually(
+            lambda: api.asked(MAPPINGS, watch=True)[-1].query["resourceVersion"] == wanted, "a watch from the bookmark"
+        )
+    assert len(api.asked(MAPPINGS, watch=False)) == 1
+
+
+@pytest.mark.parametrize("way", ["status", "event"])
+async def test_a_version_that_is_gone_means_a_new_list(api: ScriptedApi, way: str) -> None:
+    api.put(mapping("a"), mapping("b"))
+    async with followed(make_source(api, Hurry())) as seen:
+        await seen.until(lambda found: len(found) == 2, "the first state")
+        await eventually(lambda: api.asked(MAPPINGS, watch=True), "a watch")
+        api.dropping = True
+        api.delete("Mapping", "default", "a")
+        api.put(mapping("c"))
+        api.dropping = False
+        api.compact()
+        if way == "status":
+            api.cut()
+        else:
+            gone = {"kind": "Status", "code": 410, "reason": "Expired", "message": "too old resource version"}
+            api.send("Mapping", {"type": "ERROR", "object": gone})
+        await seen.until(lambda found: names(found) == ["b", "c"], "the store replaced by a new list")
+        assert seen.source.status().lists["Mapping"] == 2
+
+
+async def test_long_lists_come_in_pages_and_begin_anew_when_one_expires(api: ScriptedApi) -> None:
+    api.page = 2
+    api.put(*(mapping(f"m{number}") for number in range(5)))
+    async with followed(make_source(api, Hurry())) as seen:
+        await seen.until(lambda found: len(found) == 5, "all pages")
+        assert [item.query.get("continue") for item in api.asked(MAPPINGS, watch=False)] == [None, "2.105", "4.105"]
+        assert {item.query["limit"] for item in api.asked(MAPPINGS, watch=False)} == {"500"}
+        held = api.late[MAPPINGS] = asyncio.Event()
+        api.compact()
+        api.cut()
+        await eventually(lambda: len(api.asked(MAPPINGS, watch=False)) == 4, "a new list")
+        # Its first page is followed by a compaction, which makes the second one impossible.
+        api.put(mapping("m5"))
+        held.set()
+        await eventually(lambda: len(api.asked(MAPPINGS, watch=False)) >= 5, "a second page")
+        api.compact()
+        await seen.until(lambda found: len(found) == 6, "the new list")
+
+
+async def test_a_server_that_goes_away_changes_nothing(api: ScriptedApi) -> None:
+    api.put(mapping("a"))
+    async with followed(make_source(api, Hurry())) as seen:
+        await seen.until(lambda found: len(found) == 1, "the first state")
+        await eventually(lambda: seen.source.status().up, "contact")
+        await api.stop()
+        await eventually(lambda: not seen.source.status().up, "the loss is noticed")
+        assert seen.source.status().silent_for > 0
+        api.put(mapping("b"))
+        await api.start()
+        await seen.until(lambda found: names(found) == ["a", "b"], "what happened meanwhile")
+        await eventually(lambda: seen.source.status().up, "contact again")
+        assert seen.source.status().silent_for == 0
+    assert [names(state.resources) for state in seen.states] == [["a"], ["a", "b"]]
+
+
+async def test_a_kind_that_is_installed_later_is_taken_up(api: ScriptedApi) -> None:
+    api.put(mapping("a"))
+    versions = api.installed.pop("mappings")
+    async with followed(make_source(api, Hurry())) as seen:
+        await eventually(lambda: seen.states, "a state without the kind")
+        assert not seen.resources.of(Mapping)
+        assert "kind-missing" in seen.codes
+        assert "mappings" in next(one.message for one in seen.last.diagnostics if one.code == "kind-missing")
+        api.installed["mappings"] = versions
+        await seen.until(lambda found: names(found) == ["a"], "the objects of the new kind")
+        assert "mappings" not in "".join(one.message for one in seen.last.diagnostics if one.code == "kind-missing")
+
+
+async def test_a_kind_that_is_uninstalled_takes_its_objects_along(api: ScriptedApi) -> None:
+    api.put(mapping("a"), host("h"))
+    async with followed(make_source(api, Hurry())) as seen:
+        await seen.until(lambda found: len(found) == 2, "the first state")
+        del api.installed["mappings"]
+        api.cut()
+        await seen.until(lambda found: not found.of(Mapping) and found.of(Host), "no object of a kind that is gone")
+
+
+async def test_the_newest_served_version_is_read(api: ScriptedApi) -> None:
+    api.installed["mappings"] = ("v1", "v2")
+    api.put({**mapping("a"), "apiVersion": "getambassador.io/v2"})
+    async with followed(make_source(api, Hurry())) as seen:
+        await seen.until(lambda found: names(found) == ["a"], "an object in an older version")
+    assert api.asked("/apis/getambassador.io/v2/mappings")
+    assert not api.asked("/apis/getambassador.io/v1/mappings")
+
+
+async def test_another_version_is_read_while_the_conversion_webhook_is_away(api: ScriptedApi) -> None:
+    api.installed["mappings"] = ("v2", "v3alpha1")
+    api.put({**mapping("a"), "apiVersion": "getambassador.io/v2"})
+    message = 'conversion webhook for getambassador.io/v2, Kind=Mapping failed: Post "https://x": no endpoints'
+    api.faults[MAPPINGS] = [(500, {}, message)] * 2
+    async with followed(make_source(api, Hurry())) as seen:
+        await seen.until(lambda found: names(found) == ["a"], "the object as it is stored")
+
+
+async def test_a_kind_that_may_not_be_read_delays_nothing_for_long(api: ScriptedApi) -> None:
+    api.put(mapping("a"))
+    api.denied.add(f"list {MAPPINGS}")
+    async with followed(make_source(api, Hurry())) as seen:
+        await eventually(lambda: seen.states, "a state without the kind")
+        assert [one.origin.kind for one in seen.last.diagnostics if one.code == "kind-denied"] == ["Mapping"]
+        assert seen.source.status().denied == ("Mapping",)
+        api.denied.clear()
+        await seen.until(lambda found: names(found) == ["a"], "the objects after the right was granted")
+        assert "kind-denied" not in seen.codes
+
+
+@pytest.mark.parametrize("plural", ["authservices", "filterpolicies", "modules"])
+async def test_nothing_is_served_without_the_right_to_read_what_protects(api: ScriptedApi, plural: str) -> None:
+    path = f"/apis/getambassador.io/v3alpha1/{plural}"
+    api.put(mapping("a"))
+    api.denied.add(f"list {path}")
+    hurry = Hurry()
+    async with followed(make_source(api, hurry)) as seen:
+        await eventually(lambda: len(api.asked(path)) > 10, "many refusals")
+        assert not seen.states
+        assert len(seen.source.status().waiting) == 1
+        api.denied.clear()
+        await seen.until(lambda found: names(found) == ["a"], "the right")
+
+
+async def test_rights_that_are_taken_away_leave_what_is_known(api: ScriptedApi) -> None:
+    api.put(mapping("a"))
+    async with followed(make_source(api, Hurry())) as seen:
+        await seen.until(lambda found: names(found) == ["a"], "the first state")
+        api.denied |= {f"list {MAPPINGS}", f"watch {MAPPINGS}"}
+        api.cut()
+        await eventually(lambda: "kind-denied" in seen.codes, "a finding")
+        assert names(seen.resources) == ["a"]
+
+
+async def test_an_event_that_cannot_be_read_costs_its_connection(api: ScriptedApi) -> None:
+    async with followed(make_source(api, Hurry())) as seen:
+        await eventually(lambda: seen.states and api.asked(MAPPINGS, watch=True), "a watch")
+        await eventually(lambda: any(item.collection.endswith("mappings") for item in api.watchers), "a watch")
+        api.send("Mapping", {"type": "ADDED", "object": {"metadata": None}})
+        api.put(mapping("a"))
+        await seen.until(lambda found: names(found) == ["a"], "the next events")
+
+
+async def test_only_referenced_secrets_are_read(api: ScriptedApi) -> None:
+    api.put(host("a", "wanted"), secret("wanted"), secret("other"), secret("elsewhere", "other"))
+    async with followed(make_source(api, Hurry())) as seen:
+        await seen.until(lambda found: found.of(Host), "the first state")
+        assert [item.name for item in seen.resources.of(Secret)] == ["wanted"]
+        api.put(host("b", "other"))
+        await seen.until(lambda found: len(found.of(Secret)) == 2, "a Secret that is referred to now")
+        # A Host and its Secret come in one state.
+        assert all(len(state.resources.of(Host)) == len(state.resources.of(Secret)) for state in seen.states)
+        api.delete("Host", "default", "b")
+        await seen.until(lambda found: [item.name for item in found.of(Secret)] == ["wanted"], "one less")
+    assert not api.asked("/api/v1/namespaces/other/secrets/elsewhere")
+    assert all(";as=PartialObjectMetadata" in item.accept for item in api.asked("/api/v1/secrets"))
+    assert not api.asked("/api/v1/configmaps")
+
+
+async def test_a_rotated_secret_is_read_again(api: ScriptedApi) -> None:
+    api.put(host("a", "cert"), secret("cert", value="b25l"))
+    async with followed(make_source(api, Hurry())) as seen:
+        await seen.until(lambda found: found.of(Secret), "the first state")
+        api.put(secret("cert", value="dHdv"))
+        await seen.until(lambda found: found.of(Secret)[0].data["value"] == b"two", "the new content")
+        api.delete("Secret", "default", "cert")
+        await seen.until(lambda found: not found.of(Secret), "the Secret is gone")
+        api.put(secret("cert", value="dHJlZQ=="))
+        await seen.until(lambda found: found.of(Secret), "the Secret is back")
+
+
+async def test_a_secret_that_may_not_be_read_keeps_its_last_content(api: ScriptedApi) -> None:
+    path = "/api/v1/namespaces/default/secrets/cert"
+    api.put(host("a", "cert"), secret("cert", value="b25l"))
+    async with followed(make_source(api, Hurry())) as seen:
+        await seen.until(lambda found: found.of(Secret), "the first state")
+        api.denied.add(f"GET {path}")
+        api.put(secret("cert", value="dHdv"))
+        await eventually(lambda: "reference-unreadable" in seen.codes, "a finding")
+        assert seen.resources.of(Secret)[0].data["value"] == b"one"
+        api.denied.clear()
+        await seen.until(lambda found: found.of(Secret)[0].data["value"] == b"two", "the new content")
+        await eventually(lambda: "reference-unreadable" not in seen.codes, "no finding any more")
+
+
+async def test_a_secret_that_never_could_be_read_holds_nothing_up(api: ScriptedApi) -> None:
+    api.put(host("a", "cert"), secret("cert"))
+    api.denied.add("GET /api/v1/namespaces/default/secrets/cert")
+    async with followed(make_source(api, Hurry())) as seen:
+        await seen.until(lambda found: found.of(Host), "the first state")
+        await eventually(lambda: "reference-unreadable" in seen.codes, "a finding")
+
+
+async def test_without_the_right_to_list_secrets_are_asked_for_by_name(api: ScriptedApi) -> None:
+    api.denied |= {"list /api/v1/secrets", "watch /api/v1/secrets"}
+    api.put(host("a", "cert"), secret("cert", value="b25l"))
+    async with followed(make_source(api, Hurry())) as seen:
+        await seen.until(lambda found: found.of(Secret), "the Secret")
+        api.put(secret("cert", value="dHdv"))
+        await seen.until(lambda found: found.of(Secret)[0].data["value"] == b"two", "the new content")
+        api.delete("Secret", "default", "cert")
+        await seen.until(lambda found: not found.of(Secret), "the Secret is gone")
+
+
+async def test_one_namespace_and_selectors(api: ScriptedApi) -> None:
+    settings = KubernetesSettings(namespaces=("mine",), label_selector="team=a", field_selector="metadata.name!=x")
+    api.put(mapping("a", "mine"), mapping("b", "other"), host("h", "cert", "mine"), secret("cert", "mine"))
+    async with followed(make_source(api, Hurry(), settings)) as seen:
+        await seen.until(lambda found: len(found) == 3, "the objects of the namespace")
+        api.put(mapping("c", "mine"), mapping("d", "other"))
+        await seen.until(lambda found: names(found) == ["a", "c"], "events of the namespace")
+    asked = [item for item in api.requests if "limit" in item.query]
+    assert {item.query["labelSelector"] for item in asked} == {"team=a"}
+    by_path = {item.path.rpartition("/")[2]: item for item in asked}
+    assert by_path["mappings"].path == "/apis/getambassador.io/v3alpha1/namespaces/mine/mappings"
+    assert by_path["mappings"].query["fieldSelector"] == "metadata.name!=x"
+    assert by_path["endpointslices"].query["fieldSelector"] == "metadata.namespace!=kube-system,metadata.name!=x"
+    assert by_path["ingressclasses"].path == "/apis/networking.k8s.io/v1/ingressclasses"
+    assert "fieldSelector" not in by_path["ingressclasses"].query
+
+
+async def test_references_out_of_the_namespaces_are_named(api: ScriptedApi) -> None:
+    api.put(host("h", namespace="mine", tlsSecret={"name": "cert", "namespace": "other"}), secret("cert", "other"))
+    async with followed(make_source(api, Hurry(), KubernetesSettings(namespaces=("gateways", "mine")))) as seen:
+        await seen.until(lambda found: found.of(Host), "the Host")
+        assert "reference-outside" in seen.codes
+        assert not seen.resources.of(Secret)
+
+
+async def test_a_restart_without_the_server_serves_the_copy(api: ScriptedApi, tmp_path: Path) -> None:
+    settings = KubernetesSettings(state_dir=str(tmp_path))
+    api.put(mapping("a"), host("h", "cert"), secret("cert"), secret("other"))
+    async with followed(make_source(api, Hurry(), settings)) as seen:
+        await seen.until(lambda found: len(found) == 3, "the first state")
+        before = {item.key: item for item in seen.resources}
+        await eventually(lambda: (tmp_path / "kubernetes.json").exists(), "a copy")
+    assert (tmp_path / "kubernetes.json").stat().st_mode & 0o777 == 0o600
+    await api.stop()
+    async with followed(make_source(api, Hurry(), settings)) as seen:
+        await seen.until(lambda found: len(found) == 3, "the copy")
+        assert {item.key: item for item in seen.resources} == before
+        assert seen.source.status().stale
+        assert "source-stale" in seen.codes
+        api.delete("Mapping", "default", "a")
+        api.put(mapping("b"))
+        await api.start()
+        await seen.until(lambda found: names(found) == ["b"], "the live objects")
+        assert "source-stale" not in seen.codes
+        assert not seen.source.status().stale
+
+
+async def test_the_server_wins_over_the_copy(api: ScriptedApi, tmp_path: Path) -> None:
+    settings = KubernetesSettings(state_dir=str(tmp_path))
+    api.put(mapping("old"))
+    async with followed(make_source(api, Hurry(), settings)) as seen:
+        await eventually(lambda: (tmp_path / "kubernetes.json").exists(), "a copy")
+    api.delete("Mapping", "default", "old")
+    api.put(mapping("new"))
+    async with followed(make_source(api, Hurry(), settings)) as seen:
+        await seen.until(lambda found: names(found) == ["new"], "the live objects")
+    assert len(seen.states) == 1
+
+
+async def test_a_kind_that_cannot_be_listed_holds_up_no_other_after_a_start_from_the_copy(
+    api: ScriptedApi, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(source_module, "STALE_S", 0.05)
+    settings = KubernetesSettings(state_dir=str(tmp_path))
+    api.put(mapping("a"), host("h"))
+    async with followed(make_source(api, Hurry(), settings)) as seen:
+        await eventually(lambda: (tmp_path / "kubernetes.json").exists(), "a copy")
+    api.put(mapping("b"), host("i"))
+    api.faults["/apis/getambassador.io/v3alpha1/hosts"] = [(500, {}, "its webhook is broken")] * 1000
+    async with followed(make_source(api, Hurry(), settings)) as seen:
+        await seen.until(lambda found: names(found) == ["a", "b"], "the kind that is listed")
+        assert [item.name for item in seen.resources.of(Host)] == ["h"]
+        assert "source-stale" in seen.codes
+        api.faults.clear()
+        await seen.until(lambda found: len(found.of(Host)) == 2, "the other kind")
+        await eventually(lambda: "source-stale" not in seen.codes, "no copy any more")

@@ -1,0 +1,218 @@
+"""Rules for objects of a cluster: last good versions, annotations, identity."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.base.keys import ObjectKey
+from gateway.resources import Mapping, Module, Service
+from gateway.resources.reader import ReadSettings
+from gateway.sources.kubernetes.store import ObjectStore
+from tests.support.kubesource import mapping
+
+if TYPE_CHECKING:
+    from gateway.resources import ResourceSet
+
+GROUPS = {"Mapping": "Mapping.getambassador.io", "Module": "Module.getambassador.io", "Service": "Service"}
+
+
+class Cluster:
+    """Objects as an API server hands them out, put into a store."""
+
+    def __init__(self) -> None:
+        self.store = ObjectStore(ReadSettings(), keep_text=True)
+        self.version = 0
+
+    def put(self, raw: dict[str, Any], uid: str = "") -> None:
+        self.version += 1
+        metadata = {"uid": uid or raw["metadata"]["name"], **raw["metadata"], "resourceVersion": str(self.version)}
+        self.store.put(self.store.read(GROUPS[raw["kind"]], {**raw, "metadata": metadata}))
+
+    def remove(self, kind: str, name: str) -> None:
+        self.store.remove(ObjectKey(GROUPS[kind], "default", name))
+
+    @property
+    def resources(self) -> ResourceSet:
+        return self.store.state().resources
+
+    @property
+    def codes(self) -> list[str]:
+        return [one.code for one in self.store.state().diagnostics]
+
+    def prefix(self, name: str) -> str | None:
+        found = self.resources.get(Mapping, "default", name)
+        return found.spec.prefix if found is not None else None
+
+
+def annotated(name: str, *prefixes: str, target: str = "inner") -> dict[str, Any]:
+    text = "\n---\n".join(
+        f"apiVersion: getambassador.io/v3alpha1\nkind: Mapping\nname: {target}\nhostname: '*'\n"
+        f"prefix: {prefix}\nservice: s\n"
+        for prefix in prefixes
+    )
+    metadata = {"name": name, "namespace": "default", "annotations": {"getambassador.io/config": text}}
+    return {"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": {}}
+
+
+@pytest.fixture
+def cluster() -> Cluster:
+    return Cluster()
+
+
+def test_an_invalid_edit_keeps_the_last_good_version(cluster: Cluster) -> None:
+    cluster.put(mapping("a", prefix="/one/"))
+    cluster.put(mapping("a", prefix=7))
+    assert cluster.prefix("a") == "/one/"
+    assert "last-good-kept" in cluster.codes
+    assert "field-type" in cluster.codes or "error" in {one.severity for one in cluster.store.state().diagnostics}
+    cluster.put(mapping("a", prefix="/two/"))
+    assert (cluster.prefix("a"), cluster.codes) == ("/two/", [])
+
+
+def test_an_object_that_never_was_good_is_refused(cluster: Cluster) -> None:
+    cluster.put(mapping("a", prefix=7))
+    assert cluster.prefix("a") is None
+    assert cluster.store.state().refused == 1
+    cluster.remove("Mapping", "a")
+    state = cluster.store.state()
+    assert (state.refused, state.diagnostics) == (0, ())
+
+
+def test_an_object_that_was_made_again_has_no_past(cluster: Cluster) -> None:
+    cluster.put(mapping("a", prefix="/one/"), uid="first")
+    cluster.put(mapping("a", prefix=7), uid="second")
+    assert cluster.prefix("a") is None
+
+
+def test_deletion_removes_a_last_good_version(cluster: Cluster) -> None:
+    cluster.put(mapping("a", prefix="/one/"))
+    cluster.put(mapping("a", prefix=7))
+    cluster.remove("Mapping", "a")
+    assert (cluster.prefix("a"), cluster.codes) == (None, [])
+
+
+def test_an_object_of_another_id_is_taken_away(cluster: Cluster) -> None:
+    cluster.put(mapping("a"))
+    cluster.put(mapping("a", ambassador_id=["other"]))
+    assert cluster.prefix("a") is None
+
+
+def test_a_module_that_was_never_good_but_would_protect_has_a_stand_in(cluster: Cluster) -> None:
+    module = {
+        "apiVersion": "getambassador.io/v3alpha1",
+        "kind": "Module",
+        "metadata": {"name": "ambassador", "namespace": "default"},
+        "spec": {"config": {"ip_allow": [{"peer": "10.0.0.0/8"}], "use_remote_address": "nonsense"}},
+    }
+    cluster.put(module)
+    assert cluster.resources.get(Module, "default", "ambassador") is not None
+    assert cluster.store.state().refused == 0
+
+
+def test_objects_of_an_annotation_go_with_the_annotated_object(cluster: Cluster) -> None:
+    cluster.put(annotated("s", "/one/"))
+    assert cluster.prefix("inner") == "/one/"
+    cluster.put(annotated("s", "/two/"))
+    assert cluster.prefix("inner") == "/two/"
+    cluster.put(annotated("s", "7"))
+    assert cluster.prefix("inner") == "/two/"
+    assert "last-good-kept" in cluster.codes
+    cluster.remove("Service", "s")
+    assert (len(cluster.resources), cluster.codes) == (0, [])
+
+
+def test_an_annotation_that_is_taken_away_takes_its_objects_along(cluster: Cluster) -> None:
+    cluster.put(annotated("s", "/one/"))
+    cluster.put({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "s", "namespace": "default"}, "spec": {}})
+    assert cluster.prefix("inner") is None
+    assert cluster.resources.of(Service)
+
+
+@pytest.mark.parametrize("own_first", [True, False])
+def test_an_object_of_the_api_wins_over_an_annotation(cluster: Cluster, own_first: bool) -> None:
+    objects = [mapping("inner", prefix="/own/"), annotated("b", "/b/"), annotated("a", "/a/")]
+    for raw in objects if own_first else reversed(objects):
+        cluster.put(raw)
+    assert cluster.prefix("inner") == "/own/"
+    assert cluster.codes == ["object-duplicate"] * 2
+    cluster.remove("Mapping", "inner")
+    assert (cluster.prefix("inner"), cluster.codes) == ("/a/", ["object-duplicate"])
+    cluster.remove("Service", "a")
+    assert (cluster.prefix("inner"), cluster.codes) == ("/b/", [])
+
+
+def test_of_two_in_one_annotation_the_first_stays(cluster: Cluster) -> None:
+    cluster.put(annotated("s", "/one/", "/two/"))
+    assert (cluster.prefix("inner"), cluster.codes) == ("/one/", ["object-duplicate"])
+
+
+def test_a_version_that_is_known_is_not_read_again(cluster: Cluster) -> None:
+    raw = mapping("a")
+    raw["metadata"].update(uid="u", resourceVersion="5")
+    first = cluster.store.read(GROUPS["Mapping"], {**raw})
+    cluster.store.put(first)
+    assert cluster.store.read(GROUPS["Mapping"], {**raw}) is first
+
+
+def test_states_are_the_same_object_while_nothing_changes(cluster: Cluster) -> None:
+    cluster.put(mapping("a"))
+    state = cluster.store.state()
+    cluster.put(mapping("a"))
+    assert cluster.store.state() is state
+    cluster.put(mapping("a", prefix="/new/"))
+    assert cluster.store.state() is not state
+
+
+def test_what_kubernetes_adds_for_itself_is_not_kept(cluster: Cluster) -> None:
+    raw = mapping("a")
+    raw["metadata"] |= {
+        "managedFields": [{"manager": "x"}],
+        "annotations": {"kubectl.kubernetes.io/last-applied-configuration": "{}", "mine": "yes"},
+    }
+    cluster.put({**raw, "status": {"state": "x"}})
+    assert cluster.resources.of(Mapping)[0].metadata.annotations == {"mine": "yes"}
+    (text,) = cluster.store.texts()
+    assert b"managedFields" not in text
+    assert b"last-applied" not in text
+    assert b"status" not in text
+
+
+_NAMES = st.sampled_from(["a", "b", "inner"])
+_STEPS = st.one_of(
+    st.tuples(st.just("put"), _NAMES, st.sampled_from(["/1/", "/2/"])),
+    st.tuples(st.just("annotate"), st.sampled_from(["s", "t"]), st.sampled_from(["/3/", "/4/"])),
+    st.tuples(st.just("delete"), _NAMES, st.just("Mapping")),
+    st.tuples(st.just("delete"), st.sampled_from(["s", "t"]), st.just("Service")),
+)
+
+
+@given(st.lists(_STEPS, max_size=30), st.integers(1, 5))
+def test_steps_in_any_order_end_where_a_new_list_begins(steps: list[tuple[str, str, str]], every: int) -> None:
+    """The state after events is that of a fresh store with the objects that are left, however often it is looked at."""
+    live, left = Cluster(), {}
+    for number, (what, name, value) in enumerate(steps):
+        if what == "put":
+            left["Mapping", name] = mapping(name, prefix=value)
+            live.put(left["Mapping", name])
+        elif what == "annotate":
+            left["Service", name] = annotated(name, value)
+            live.put(left["Service", name])
+        elif left.pop((value, name), None) is not None:
+            live.remove(value, name)
+        if number % every == 0:
+            live.store.state()
+    fresh = Cluster()
+    for raw in left.values():
+        fresh.put(raw)
+    assert {str(item.key): prefix(item) for item in live.resources} == {
+        str(item.key): prefix(item) for item in fresh.resources
+    }
+    assert live.codes == fresh.codes
+
+
+def prefix(item: object) -> str:
+    return item.spec.prefix if isinstance(item, Mapping) else ""
