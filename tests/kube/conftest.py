@@ -5,13 +5,16 @@ Each test has a Namespace of its own (``kube.namespace``). What the test put the
 
 from __future__ import annotations
 
+import asyncio
 import itertools
-from typing import TYPE_CHECKING
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import pytest_asyncio
 
-from tests.support.kube.client import KubeClient, client
+from gateway.resources.crds import definitions
+from tests.support.kube.client import ApiError, KubeClient, client
 from tests.support.kube.controlplane import ControlPlane
 from tests.support.kube.network import Network
 from tests.support.kube.node import Node
@@ -96,3 +99,21 @@ async def kube(control_plane: ControlPlane, _inside: None) -> AsyncIterator[Kube
 @pytest.fixture
 def namespace(kube: KubeClient) -> str:
     return kube.namespace
+
+
+@pytest_asyncio.fixture
+async def installed(kube: KubeClient) -> None:
+    """The definitions of getambassador.io are there, and they stay: other tests need them too, or remove them first."""
+    await asyncio.gather(*(install(kube, item) for item in definitions()))
+
+
+async def install(kube: KubeClient, definition: dict[str, Any]) -> None:
+    """Make a definition, once one that is on its way out is gone."""
+    path = f"/apis/{definition['apiVersion']}/customresourcedefinitions/{definition['metadata']['name']}"
+    try:
+        if "deletionTimestamp" in (await kube.request("GET", path))["metadata"]:
+            await kube.wait_gone(path)
+    except ApiError as error:
+        if error.status != HTTPStatus.NOT_FOUND:
+            raise
+    await kube.apply([definition])
