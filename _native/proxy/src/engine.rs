@@ -18,7 +18,6 @@ use crate::memory::SharedWords;
 use crate::shared::Shared;
 use crate::udp_proxy;
 use crate::upcall::{Upcall, UpcallAnswer};
-use crate::upstream::{idle_ns, key_of};
 
 /// How often idle upstream connections are looked over, in nanoseconds.
 const SWEEP_NS: u64 = 1_000_000_000;
@@ -118,7 +117,9 @@ impl Engine {
 
     /// Makes a configuration current for new requests.
     pub fn apply(&self, compiled: Arc<Compiled>) {
-        self.shared.apply(compiled);
+        self.shared.apply(Arc::clone(&compiled));
+        // At once: the address of an endpoint that is gone may be another's before the next sweep.
+        self.shared.pools.sweep(self.shared.host.now_ns(), &compiled);
     }
 
     /// The configuration in force.
@@ -230,9 +231,7 @@ impl Drop for Engine {
 fn sweep(shared: &Rc<Shared>) {
     let now = shared.host.now_ns();
     let compiled = shared.compiled();
-    let current: ahash::AHashMap<_, _> =
-        compiled.clusters().map(|cluster| (key_of(cluster), idle_ns(cluster))).collect();
-    shared.pools.sweep(now, |key| current.get(&key).copied());
+    shared.pools.sweep(now, &compiled);
     shared.resolver.sweep(now);
     shared.targets.sweep(&compiled, now);
     for cluster in compiled.clusters().filter(|cluster| !cluster.health_checks.is_empty()) {

@@ -2,25 +2,28 @@
 
 use std::cell::RefCell;
 use std::net::SocketAddr;
-
-use ahash::AHashMap;
-
 use std::rc::Rc;
 
+use ahash::{AHashMap, AHashSet};
 use sluice_policy::stats::Field;
+use sluice_snapshot::{Cluster, ClusterId, Compiled};
 
 use crate::http2::upstream::Channels;
 use crate::permit::Permit;
 use crate::shared::Shared;
 use crate::stream::Stream;
+use crate::upstream::idle_ns;
 
 /// Idle connections kept per endpoint and worker. Beyond it the oldest is closed: memory stays bounded when a burst ends.
 const IDLE_PER_ENDPOINT: usize = 512;
+/// Up to so many endpoints are looked through one by one.
+const FEW: usize = 16;
 
-/// Identity of a cluster as it was compiled: changes with its endpoints or TLS settings, so old connections die out.
+/// What connections of a cluster have in common: changes with its protocol, its name in DNS or its TLS settings, so that old
+/// connections die out. Endpoints come and go; what is open to those that stay is used on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct ClusterKey {
-    pub(crate) id: u64,
+    pub(crate) id: ClusterId,
     pub(crate) generation: u64,
 }
 
@@ -121,19 +124,21 @@ impl Pools {
         }
     }
 
-    /// Closes connections that the other side closed or that were idle for too long; forgets clusters that are gone.
-    pub(crate) fn sweep(&self, now_ns: u64, idle_ns: impl Fn(ClusterKey) -> Option<u64>) {
-        self.channels.sweep(now_ns, &idle_ns);
+    /// Closes connections that the other side closed or that were idle for too long; forgets endpoints and clusters that are
+    /// gone.
+    pub(crate) fn sweep(&self, now_ns: u64, compiled: &Compiled) {
+        let known = Known { compiled, members: RefCell::default() };
+        self.channels.sweep(now_ns, &known);
         let mut clusters = self.clusters.borrow_mut();
         clusters.retain(|key, state| {
-            if idle_ns(*key).is_none() {
-                return false;
-            }
-            for (_, idle) in &mut state.endpoints.idle {
+            state.endpoints.idle.retain_mut(|(address, idle)| {
+                if known.idle_ns(*key, *address).is_none() {
+                    return false;
+                }
                 idle.retain(|kept| kept.is_good(now_ns));
-            }
-            state.endpoints.idle.retain(|(_, idle)| !idle.is_empty());
-            true
+                !idle.is_empty()
+            });
+            !state.endpoints.idle.is_empty()
         });
     }
 
@@ -147,6 +152,34 @@ impl Pools {
     pub(crate) fn clear(&self) {
         self.clusters.borrow_mut().clear();
         self.channels.clear();
+    }
+}
+
+/// What a configuration says about connections that are open.
+pub(crate) struct Known<'c> {
+    compiled: &'c Compiled,
+    /// Endpoints of clusters that have many.
+    members: RefCell<AHashMap<ClusterKey, AHashSet<SocketAddr>>>,
+}
+
+impl Known<'_> {
+    /// Longest idle time of a connection, in nanoseconds; `None` if there is no such endpoint any more.
+    pub(crate) fn idle_ns(&self, key: ClusterKey, address: SocketAddr) -> Option<u64> {
+        let cluster = self.compiled.cluster(key.id).filter(|cluster| cluster.generation == key.generation)?;
+        self.has(key, cluster, address).then(|| idle_ns(cluster))
+    }
+
+    fn has(&self, key: ClusterKey, cluster: &Cluster, address: SocketAddr) -> bool {
+        if cluster.dns.is_some() {
+            // Connections stay when the answer changes; nobody takes one whose address is not in it.
+            return true;
+        }
+        if cluster.endpoints.len() <= FEW {
+            return cluster.endpoints.iter().any(|(member, _)| *member == address);
+        }
+        let mut members = self.members.borrow_mut();
+        let of_cluster = || cluster.endpoints.iter().map(|(member, _)| *member).collect();
+        members.entry(key).or_insert_with(of_cluster).contains(&address)
     }
 }
 

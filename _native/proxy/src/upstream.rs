@@ -62,7 +62,7 @@ pub(crate) struct Upstream {
 }
 
 pub(crate) fn key_of(cluster: &Cluster) -> ClusterKey {
-    ClusterKey { id: cluster.id.index() as u64, generation: cluster.generation }
+    ClusterKey { id: cluster.id, generation: cluster.generation }
 }
 
 /// Longest idle time of a connection to the cluster, in nanoseconds.

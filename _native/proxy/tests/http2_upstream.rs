@@ -4,11 +4,14 @@
 
 mod support;
 
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use h2::server::Builder;
+use serde_json::json;
 use sluice_policy::stats::Field;
+use support::config::{cluster, host, listener, route};
 use support::http2::{self, streams, streams_with, talk};
 use support::latch::Latch;
 use support::pair::{Ask, Body, Reply, Speaks, all_speaking, gate, service};
@@ -98,6 +101,32 @@ fn one_connection_for_one_request_after_the_other() {
     }
     assert_eq!((upstream.connections(), gate.engine.idle_upstreams()), (1, 1));
     assert_eq!(gate.cluster(1, Field::Connections), 1);
+    gate.assert_settled();
+}
+
+#[test]
+fn connections_stay_when_endpoints_come_and_go() {
+    let (first, second) = (
+        service(Speaks::Http2, |_| Reply::ok(Body::of(b"x"))),
+        service(Speaks::Http2, |_| Reply::ok(Body::of(b"x"))),
+    );
+    let sections = |addresses: &[SocketAddr]| {
+        let mut one = cluster("one", addresses);
+        one["protocol"] = json!("http2");
+        vec![("listener", listener()), ("virtual_host", host(&[route("/", "one")])), ("cluster", one)]
+    };
+    let ask = |gate: &Gate| assert_eq!(gate.run(|address| support::exchange(address, GET)).status(), 200);
+    let gate = Gate::new(&sections(&[first.address]));
+    ask(&gate);
+    gate.apply(2, &sections(&[first.address, second.address]));
+    for _ in 0..4 {
+        ask(&gate);
+    }
+    assert_eq!((first.connections(), second.connections(), gate.engine.idle_upstreams()), (1, 1, 2));
+    gate.apply(3, &sections(&[second.address]));
+    assert_eq!(gate.engine.idle_upstreams(), 1);
+    ask(&gate);
+    assert_eq!((first.connections(), second.connections()), (1, 1));
     gate.assert_settled();
 }
 

@@ -239,6 +239,12 @@ fn endpoints_keep_their_connections_when_others_come() {
     gate.apply(2, &sections(&[first.address, second.address]));
     assert_eq!(statuses(&gate, GET, 6), [200; 6]);
     assert_eq!((first.seen().len(), second.seen().len()), (6, 3));
+    assert_eq!((first.connections(), second.connections()), (1, 1));
+    assert_eq!(gate.engine.idle_upstreams(), 2);
+    gate.apply(3, &sections(&[second.address]));
+    assert_eq!(gate.engine.idle_upstreams(), 1, "what is open to an endpoint that left is closed at once");
+    assert_eq!(statuses(&gate, GET, 3), [200; 3]);
+    assert_eq!((first.seen().len(), second.connections()), (6, 1));
     drop(connect(gate.address));
     gate.assert_settled();
 }

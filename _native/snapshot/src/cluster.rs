@@ -86,8 +86,9 @@ pub struct Cluster {
     pub stats_name: Arc<str>,
     /// Row in shared memory.
     pub slot: u32,
-    /// Digest of name, protocol, addresses, DNS and TLS: equal means that open connections may be used on. With `name` it is the
-    /// key of a pool; unlike `id` it is comparable between snapshots that do not descend from each other.
+    /// Digest of name, protocol, DNS and TLS: equal means that open connections to endpoints that are still there may be
+    /// used on. With `id` it is the key of a pool; unlike `id` it is comparable between snapshots that do not descend from each
+    /// other.
     pub generation: u64,
 }
 
@@ -129,7 +130,7 @@ impl Cluster {
                 .ok()
         });
         let mut hasher = DefaultHasher::new();
-        (&cluster.name, cluster.protocol, &endpoints, &cluster.dns, &cluster.tls).hash(&mut hasher);
+        (&cluster.name, cluster.protocol, &cluster.dns, &cluster.tls).hash(&mut hasher);
         if let Some(model) = cluster.tls.as_ref().and_then(|tls| certificates.model(tls.certificate.as_deref()?)) {
             (&model.chain, &model.private_key).hash(&mut hasher);
         }

@@ -48,7 +48,9 @@ fn pools_outlive_changes_that_do_not_concern_connections() {
     assert_eq!(plain, generation(&json!({"balancer": {"policy": "maglev"}, "breakers": [{}], "outlier": {}})));
     let zoned = json!({"endpoints": [{"address": "10.0.0.1", "port": 80, "zone": "a"}]});
     assert_eq!(plain, generation(&zoned));
+    assert_eq!(plain, generation(&json!({"endpoints": [endpoint(1, "ready"), endpoint(2, "ready")]})));
     assert_ne!(plain, generation(&json!({"protocol": "http2"})));
+    assert_ne!(plain, generation(&json!({"dns": {"host": "a.", "port": 1}})));
 }
 
 #[test]

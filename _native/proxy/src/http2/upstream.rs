@@ -17,7 +17,7 @@ use super::body::Sender;
 use super::io_error;
 use crate::error::ProxyError;
 use crate::permit::Permit;
-use crate::pool::{ClusterKey, Counted};
+use crate::pool::{ClusterKey, Counted, Known};
 use crate::shared::Shared;
 use crate::stream::Stream;
 
@@ -251,10 +251,10 @@ impl Channels {
         .await
     }
 
-    /// Closes what was idle for too long, and forgets clusters that are gone.
-    pub(crate) fn sweep(&self, now_ns: u64, idle_ns: impl Fn(ClusterKey) -> Option<u64>) {
-        self.0.borrow_mut().retain(|(key, _), group| {
-            let Some(idle_ns) = idle_ns(*key) else { return group.connecting };
+    /// Closes what was idle for too long, and forgets endpoints and clusters that are gone.
+    pub(crate) fn sweep(&self, now_ns: u64, known: &Known<'_>) {
+        self.0.borrow_mut().retain(|(key, address), group| {
+            let Some(idle_ns) = known.idle_ns(*key, *address) else { return group.connecting };
             group.channels.retain(|channel| {
                 let idle = channel.active.get() == 0 && now_ns.saturating_sub(channel.idle_since_ns.get()) >= idle_ns;
                 !channel.closed.get() && !idle
