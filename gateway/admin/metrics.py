@@ -48,6 +48,12 @@ class Row(TypedDict):
     overflow_pending: int
     overflow_requests: int
     overflow_retries: int
+    endpoints: int
+    """Of clusters: as the worker sees it that knows most; 0 where none has asked for the cluster."""
+    endpoints_healthy: int
+    """As the worker sees it that has the fewest."""
+    endpoints_ejected: int
+    """As the worker sees it that has the most."""
     latency_sum_us: int
     latency: list[int]
     """Answers per bucket of ``latency_bounds_us``, not cumulative; one more for everything above."""
@@ -314,6 +320,7 @@ def _clusters(counters: Counters, names: Mapping[int, str]) -> Iterator[Metric]:
         ("bytes_out", "sluice_upstream_sent_bytes", "Bytes to upstreams."),
     ):
         yield _counter(metric, text, "cluster", rows, key)
+    yield from _endpoints(rows)
 
 
 def _named(rows: Mapping[int, Row], names: Mapping[int, str]) -> list[tuple[str, Row]]:
@@ -325,6 +332,21 @@ def _named(rows: Mapping[int, Row], names: Mapping[int, str]) -> list[tuple[str,
 def _by_class(metric: str, text: str, label: str, rows: list[tuple[str, Row]]) -> Metric:
     family = CounterMetricFamily(metric, text, labels=[label, "code_class"])
     for name, row in rows:
+def _endpoints(rows: list[tuple[str, Row]]) -> Iterator[Metric]:
+    """Of clusters that a worker has asked for. Each worker judges for itself; the worst of what they say counts."""
+    for key, metric, text in (
+        ("endpoints", "sluice_upstream_endpoints", "Endpoints."),
+        ("endpoints_healthy", "sluice_upstream_endpoints_healthy", "Endpoints that checks leave in use."),
+        ("endpoints_ejected", "sluice_upstream_endpoints_ejected", "Endpoints that outlier detection has put out."),
+    ):
+        family = GaugeMetricFamily(metric, text, labels=["cluster"])
+        for name, row in rows:
+            if name != OTHER and row["endpoints"]:
+                values: Mapping[str, object] = row
+                family.add_metric([name], _number(values[key]))
+        yield family
+
+
         for code_class, count in zip(CLASSES, row["classes"], strict=True):
             if count:
                 family.add_metric([name, code_class], count)

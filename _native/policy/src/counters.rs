@@ -118,4 +118,10 @@ pub enum Field {
 }
 
 /// Number of [`Field`] words.
-pub const FIELDS: usize = Field::OverflowRetries as usize + 1;
+pub const FIELDS: usize = Field::EndpointsEjected as usize + 1;
+    /// Value of clusters: endpoints that this worker knows.
+    Endpoints,
+    /// Value of clusters: those of them that may get requests.
+    EndpointsHealthy,
+    /// Value of clusters: those of them that outlier detection has put out.
+    EndpointsEjected,

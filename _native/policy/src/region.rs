@@ -162,6 +162,15 @@ impl<'m> Row<'m> {
         sub(self.word(gauge), n);
     }
 
+    /// Tell how many endpoints of a cluster there are, may get requests, and are ejected.
+    pub fn endpoints(self, all: usize, healthy: usize, ejected: usize) {
+        for (field, count) in
+            [(Field::EndpointsHealthy, healthy), (Field::EndpointsEjected, ejected), (Field::Endpoints, all)]
+        {
+            self.word(field).store(count as u64, Relaxed);
+        }
+    }
+
     /// Count an answered request: its status (0 if no answer was sent) and its duration in microseconds.
     pub fn response(self, status: u16, duration_us: u64) {
         let class = usize::from(status / 100);

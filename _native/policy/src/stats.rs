@@ -19,7 +19,7 @@ use thiserror::Error;
 /// First word of the memory: `SLUICE` and two zero bytes.
 pub const MAGIC: u64 = 0x534c_5549_4345_0000;
 /// Changes with every change of this layout.
-pub const VERSION: u64 = 5;
+pub const VERSION: u64 = 6;
 /// Rows for listeners in each region; row 0 is shared by all that found no row.
 pub const LISTENERS: usize = 64;
 /// Rows for clusters in each region; row 0 is shared by all that found no row.
@@ -55,6 +55,15 @@ pub(crate) const LATENCY_SUM_AT: usize = FIELDS_AT + FIELDS;
 pub(crate) const BUCKETS_AT: usize = LATENCY_SUM_AT + 1;
 const _: () = assert!(BUCKETS_AT + latency::BUCKETS <= ROW_WORDS);
 const _: () = assert!(GLOBALS <= LISTENER_MARK);
+
+/// What a row says about the present: nothing once its worker is gone.
+const GAUGES: [Field; 5] = [
+    Field::ConnectionsActive,
+    Field::InFlight,
+    Field::Endpoints,
+    Field::EndpointsHealthy,
+    Field::EndpointsEjected,
+];
 
 /// How short of memory the whole pod is, as the master measures it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -184,6 +193,13 @@ impl Layout {
         Err(LayoutError::Foreign { magic, version, workers })
     }
 
+    /// Turns of each worker slot so far. An engine turns at least once a second, also when nobody asks for anything.
+    pub fn turns(self, memory: &[AtomicU64]) -> Result<Vec<u64>, LayoutError> {
+        (0..self.workers)
+            .map(|worker| Ok(self.region(memory, worker)?.word(Global::LoopTurns).load(Relaxed)))
+            .collect()
+    }
+
     /// The counters of a worker slot.
     pub fn region(self, memory: &[AtomicU64], worker: usize) -> Result<Region<'_>, LayoutError> {
         self.fits(memory)?;
@@ -198,7 +214,7 @@ impl Layout {
     pub fn reset_gauges(self, memory: &[AtomicU64], worker: usize) -> Result<(), LayoutError> {
         let region = self.region(memory, worker)?;
         let rows = region.table(Table::Listeners).chain(region.table(Table::Clusters));
-        let in_rows = rows.flat_map(|row| [row.word(Field::ConnectionsActive), row.word(Field::InFlight)]);
+        let in_rows = rows.flat_map(|row| GAUGES.map(|gauge| row.word(gauge)));
         let own = [Global::Active, Global::InFlight, Global::Tasks].map(|gauge| region.word(gauge));
         for word in in_rows.chain(own) {
             if word.load(Relaxed) != 0 {

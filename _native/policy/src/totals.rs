@@ -51,7 +51,8 @@ impl Totals {
 }
 
 impl RowTotals {
-    /// Sum of a number over the workers.
+    /// Sum of a number over the workers. Each worker judges endpoints for itself: the most endpoints, the fewest healthy
+    /// and the most ejected ones that any of those says who know the cluster.
     #[must_use]
     pub fn get(&self, field: Field) -> u64 {
         self.fields[field as usize]
@@ -65,7 +66,7 @@ impl RowTotals {
 
     fn of(slot: usize, rows: &[Row<'_>]) -> Option<Self> {
         let at = |word: usize| rows.iter().fold(0_u64, |sum, row| sum.wrapping_add(row.0[word].load(Relaxed)));
-        let total = Self {
+        let mut total = Self {
             slot,
             classes: std::array::from_fn(|index| at(CLASSES_AT + index)),
             codes: std::array::from_fn(|index| at(CODES_AT + index)),
@@ -73,6 +74,13 @@ impl RowTotals {
             latency_sum_us: at(LATENCY_SUM_AT),
             latency: std::array::from_fn(|index| at(BUCKETS_AT + index)),
         };
+        let knowing = |field: Field| {
+            let knowing = rows.iter().filter(|row| row.word(Field::Endpoints).load(Relaxed) != 0);
+            knowing.map(move |row| row.word(field).load(Relaxed))
+        };
+        total.fields[Field::Endpoints as usize] = knowing(Field::Endpoints).max().unwrap_or(0);
+        total.fields[Field::EndpointsHealthy as usize] = knowing(Field::EndpointsHealthy).min().unwrap_or(0);
+        total.fields[Field::EndpointsEjected as usize] = knowing(Field::EndpointsEjected).max().unwrap_or(0);
         let touched = total.classes.iter().chain(&total.fields).any(|&count| count != 0);
         touched.then_some(total)
     }

@@ -77,7 +77,8 @@ async fn run(shared: &Rc<Shared>, target: &Rc<Target>) {
                         once(Rc::clone(shared), Rc::clone(target), Arc::clone(&cluster), address, n, Rc::clone(&all));
                     shared.host.spawn_in_turn(check);
                 }
-                wake = wake.min(watch.wake_ns());
+                // A check that ends early makes the next one due before its own time is over.
+                wake = wake.min(watch.wake_ns()).min(now + check.config.interval_ns);
             }
         }
         timer.sleep_until(wake.max(now + PAUSE_NS)).await;
@@ -111,6 +112,7 @@ async fn once(
     if all[n].borrow_mut().finish(&check.config, outcome, now, shared.random()).is_some() {
         let healthy = all.iter().all(|watch| watch.borrow().health() == Health::Healthy);
         target.checked(address, healthy, now);
+        target.report(&shared);
     }
 }
 

@@ -233,7 +233,7 @@ fn sweep(shared: &Rc<Shared>) {
     let compiled = shared.compiled();
     shared.pools.sweep(now, &compiled);
     shared.resolver.sweep(now);
-    shared.targets.sweep(&compiled, now);
+    shared.targets.sweep(shared, &compiled, now);
     for cluster in compiled.clusters().filter(|cluster| !cluster.health_checks.is_empty()) {
         checks::ensure(shared, &shared.targets.of(cluster, compiled.version, now, || shared.random()));
     }

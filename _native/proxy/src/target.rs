@@ -10,6 +10,7 @@ use sluice_policy::upstream::{Balancer, Endpoint, Live, Observation, Outliers, S
 use sluice_snapshot::{Cluster, Compiled};
 
 use crate::rules;
+use crate::shared::Shared;
 
 /// An endpoint that was chosen. It counts a request under way as long as it lives.
 pub(crate) struct Chosen {
@@ -214,6 +215,18 @@ impl Target {
         Arc::clone(&self.cluster.borrow())
     }
 
+    /// Writes down how many endpoints there are, and how many of them get requests.
+    pub(crate) fn report(&self, shared: &Shared) {
+        let slot = self.cluster.borrow().slot as usize;
+        // Clusters without a row of their own would overwrite each other's numbers.
+        if let Some(row) = shared.cluster_row(slot).filter(|_| slot != 0) {
+            let members = self.members.borrow();
+            let all = members.balancer.endpoints().len();
+            let ejected = members.outliers.as_ref().map_or(0, |known| (0..all).filter(|&n| known.is_ejected(n)).count());
+            row.endpoints(all, members.state.healthy(), ejected);
+        }
+    }
+
     fn sweep(&self, now_ns: u64) {
         let mut members = self.members.borrow_mut();
         let due = members.outliers.as_mut().filter(|outliers| outliers.next_sweep_ns() <= now_ns);
@@ -255,17 +268,26 @@ impl Targets {
     }
 
     /// Lets ejected endpoints return, and forgets clusters that are gone.
-    pub(crate) fn sweep(&self, compiled: &Compiled, now_ns: u64) {
-        for place in self.0.borrow_mut().iter_mut() {
+    pub(crate) fn sweep(&self, shared: &Shared, compiled: &Compiled, now_ns: u64) {
+        let mut targets = self.0.borrow_mut();
+        for place in targets.iter_mut() {
             let Some(target) = place else { continue };
-            let current =
-                compiled.cluster(target.cluster.borrow().id).map(|now| now.name == target.cluster.borrow().name);
-            if current == Some(true) {
-                target.sweep(now_ns);
-            } else {
-                target.forgotten.set(true);
-                *place = None;
+            let known = Arc::clone(&target.cluster.borrow());
+            match compiled.cluster(known.id).filter(|now| now.name == known.name) {
+                Some(now) => {
+                    target.update(now, compiled.version, now_ns);
+                    target.sweep(now_ns);
+                }
+                None => {
+                    target.forgotten.set(true);
+                    *place = None;
+                    if let Some(row) = shared.cluster_row(known.slot as usize).filter(|_| known.slot != 0) {
+                        row.endpoints(0, 0, 0);
+                    }
+                }
             }
         }
+        // Last, because a row that is free may be another's by now.
+        targets.iter().flatten().for_each(|target| target.report(shared));
     }
 }

@@ -248,3 +248,18 @@ fn endpoints_keep_their_connections_when_others_come() {
     drop(connect(gate.address));
     gate.assert_settled();
 }
+
+#[test]
+fn the_health_of_endpoints_is_told() {
+    let (bad, good) = (failing(500), Upstream::http(|_| ok("")));
+    let outlier = json!({"outlier": {"consecutive_5xx": 3, "max_ejection_percent": 50}});
+    let gate = gate(&[bad.address, good.address], json!({}), outlier);
+    let told = || {
+        [Field::Endpoints, Field::EndpointsHealthy, Field::EndpointsEjected].map(|field| gate.cluster(1, field))
+    };
+    assert_eq!(told(), [0; 3], "nobody has asked yet");
+    statuses(&gate, GET, 10);
+    gate.until("an ejected endpoint", || told() == [2, 1, 1]);
+    gate.apply(2, &[("listener", listener()), ("virtual_host", host(&[]))]);
+    gate.until("no cluster", || told() == [0; 3]);
+}

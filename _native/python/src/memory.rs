@@ -76,7 +76,7 @@ const GLOBALS: [(&str, Global); 39] = [
     ("udp_dropped", Global::UdpDropped),
 ];
 
-const FIELDS: [(&str, Field); 12] = [
+const FIELDS: [(&str, Field); 15] = [
     ("bytes_in", Field::BytesIn),
     ("bytes_out", Field::BytesOut),
     ("connections", Field::Connections),
@@ -94,6 +94,9 @@ const FIELDS: [(&str, Field); 12] = [
 fn rows<'py>(py: Python<'py>, totals: &[RowTotals]) -> PyResult<Bound<'py, PyDict>> {
     let rows = PyDict::new(py);
     for totals in totals {
+    ("endpoints", Field::Endpoints),
+    ("endpoints_healthy", Field::EndpointsHealthy),
+    ("endpoints_ejected", Field::EndpointsEjected),
         let row = PyDict::new(py);
         row.set_item("classes", totals.classes.to_vec())?;
         row.set_item("latency", totals.latency.to_vec())?;

@@ -58,6 +58,9 @@ def row() -> Row:
         "overflow_requests": 4,
         "overflow_retries": 0,
         "breakers_in_use": [0, 0, 10, 0, 0, 0, 0, 0],
+        "endpoints": 3,
+        "endpoints_healthy": 2,
+        "endpoints_ejected": 1,
         "latency_sum_us": 1_500_000,
         "latency": [4, 1, 1],
     }
@@ -197,6 +200,10 @@ async def test_metrics_have_names_and_no_unknown_rows() -> None:
         "sluice_config_version 7.0",
         'sluice_config_info{hash="0123456789abcdef"} 1.0',
         'sluice_workers{state="ready"} 2.0',
+        'sluice_filter_failures_total{reason="stalled"} 3.0',
+        'sluice_upstream_endpoints{cluster="quote"} 3.0',
+        'sluice_upstream_endpoints_healthy{cluster="quote"} 2.0',
+        'sluice_upstream_endpoints_ejected{cluster="quote"} 1.0',
         'sluice_diagnostics{severity="error"} 1.0',
         "sluice_loop_lag_max_seconds 2.0",
     } <= lines

@@ -75,6 +75,12 @@ impl State {
         }
     }
 
+    /// How many endpoints are healthy.
+    #[must_use]
+    pub fn healthy(&self) -> usize {
+        self.live.iter().filter(|live| live.healthy.get()).count()
+    }
+
     /// The summary, computed again if the health of an endpoint changed since.
     pub(crate) fn summary(&self, compute: impl FnOnce() -> Summary) -> Summary {
         let summary = self.summary.get();

@@ -145,6 +145,31 @@ fn rows_are_found_from_the_first_on() {
 }
 
 #[test]
+fn workers_may_differ_about_endpoints() {
+    let layout = Layout { workers: 3 };
+    let memory = memory(layout);
+    layout.region(&memory, 0).unwrap().cluster(5).endpoints(4, 3, 0);
+    layout.region(&memory, 1).unwrap().cluster(5).endpoints(4, 2, 1);
+    layout.region(&memory, 2).unwrap().cluster(5).add(Field::Connections, 1);
+    let told = || {
+        let totals = layout.sum(&memory).unwrap();
+        [Field::Endpoints, Field::EndpointsHealthy, Field::EndpointsEjected].map(|field| totals.clusters[0].get(field))
+    };
+    assert_eq!(told(), [4, 2, 1], "the third worker knows nothing");
+    layout.reset_gauges(&memory, 1).unwrap();
+    assert_eq!(told(), [4, 3, 0]);
+}
+
+#[test]
+fn turns_are_told_by_worker() {
+    let layout = Layout { workers: 2 };
+    let memory = memory(layout);
+    layout.region(&memory, 1).unwrap().loop_lag(5);
+    assert_eq!(layout.turns(&memory).unwrap(), [0, 1]);
+    assert!(layout.turns(&memory[..10]).is_err());
+}
+
+#[test]
 fn gauges_of_a_dead_worker_are_reset() {
     let layout = Layout { workers: 2 };
     let memory = memory(layout);
