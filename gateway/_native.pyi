@@ -104,6 +104,8 @@ class SharedMemory:
         """Bytes of the file for this number of worker slots."""
     def read(self) -> dict[str, Any]:
         """Sums over all workers; see ``gateway/admin/metrics.py`` for the keys."""
+    def turns(self) -> list[int]:
+        """Turns of each worker slot so far: a worker whose number has not grown for two seconds does not turn."""
     def set_pressure(self, level: int) -> None:
         """Tell the workers how short of memory the pod is: 0 not at all, 1 connections end with their next answer, 2
         requests are refused."""
@@ -172,7 +174,9 @@ class Engine:
         memory: SharedMemory | None = None,
         on_upcalls: Callable[[list[Upcall]], None] | None = None,
         access_log_fd: int | None = None,
-    ) -> Self: ...
+        upcall_timeout: float = 5.0,
+    ) -> Self:
+        """``upcall_timeout``: seconds after which a request that waits for an answer to its upcall gets 504."""
     def fileno(self) -> int:
         """Readable whenever :meth:`turn` has work, deadlines included."""
     def turn(self) -> None:
@@ -202,6 +206,8 @@ class Engine:
         remove_request_headers: Sequence[str] = ...,
     ) -> None:
         """Let a request continue (``status`` is None) or answer it."""
+    def count_filter(self, outcome: str) -> None:
+        """Count what became of a filter: ``failed``, ``missing``, ``timeout``, ``stalled`` or ``refused``."""
     def drain(self) -> None:
         """Close idle connections, answer the rest with ``Connection: close``. Accepting goes on until ``unlisten``."""
     def connections(self) -> int:

@@ -198,6 +198,7 @@ class Gateway:
             workers_wanted=len(plane.slots),
             workers_ready=plane.workers_current,
             restarts=plane.restarts,
+            stalls=plane.stalls,
             update_failures=self.update_failures,
             diagnostics=(*found, *plane.diagnostics(), *self._describe(issues)),
             issues=issues,

@@ -83,6 +83,13 @@ class WorkerSettings:
     """Longest wait of a crash loop, so that a mended cause is noticed within half a minute."""
     filter_budget: float = 5.0
     """Seconds that a Python filter may take before its request is answered 504 (Emissary's AuthService timeout)."""
+    filter_block: float = 0.5
+    """Seconds that a Python filter may keep the loop of its worker before it is interrupted. Far above what a filter
+    computes, far below what a client notices as an outage."""
+    filter_threads: int = 8
+    """Threads in each worker for each filter that blocks. A thread that waits costs some 100 KiB."""
+    stall_limit: float = 10.0
+    """Seconds without a turn of its loop after which a worker is replaced; nothing that a worker does takes one."""
     filters: tuple[tuple[str, str], ...] = ()
     """Python filters as (name, ``module:callable``), loaded in the workers. Only the operator can set them."""
 

@@ -103,6 +103,11 @@ class Counters(TypedDict):
     udp_overflow: int
     udp_unreachable: int
     udp_dropped: int
+    filter_failed: int
+    filter_missing: int
+    filter_timeout: int
+    filter_stalled: int
+    filter_refused: int
     config_versions: list[int]
     """Per worker slot."""
     in_flight_by_worker: list[int]
@@ -149,6 +154,8 @@ _TCP_ENDS = (
 """Reasons, with a prefix, for which a connection of a TCP listener ended otherwise than by both sides' wish."""
 _UDP_ENDS = ("udp_refused", "udp_no_endpoint", "udp_overflow", "udp_unreachable")
 """Reasons, with a prefix, for which a client of a UDP route was not served, or its session ended early."""
+_FILTERS = ("filter_failed", "filter_missing", "filter_timeout", "filter_stalled", "filter_refused")
+"""Reasons, with a prefix, for which a Python filter gave no verdict."""
 _GAUGES: tuple[tuple[str, str, str], ...] = (
     ("active", "sluice_connections_active", "Downstream connections that are open."),
     ("in_flight", "sluice_requests_in_flight", "Requests being served."),
@@ -221,6 +228,7 @@ def _configuration(facts: Facts) -> Iterator[Metric]:
         value=facts.memory_pressure,
     )
     yield CounterMetricFamily("sluice_worker_restarts", "Workers replaced after a crash.", value=facts.restarts)
+    yield CounterMetricFamily("sluice_worker_stalls", "Workers that stopped turning for a while.", value=facts.stalls)
 
 
 def _source(status: SourceStatus) -> Iterator[Metric]:
@@ -270,6 +278,7 @@ def _process_wide(counters: Counters) -> Iterator[Metric]:
     for prefix, text, keys in (
         ("tcp", "TCP connections that were cut or refused.", _TCP_ENDS),
         ("udp", "UDP sessions that were cut or refused.", _UDP_ENDS),
+        ("filter", "Requests that their Python filter gave no verdict on.", _FILTERS),
     ):
         ends = CounterMetricFamily(f"sluice_{prefix}_failures", text, labels=["reason"])
         for key in keys:
@@ -311,6 +320,7 @@ def _clusters(counters: Counters, names: Mapping[int, str]) -> Iterator[Metric]:
         active.add_metric([name], row["connections_active"])
     yield seconds
     yield active
+    yield from _endpoints(rows)
     for key, metric, text in (
         ("connections", "sluice_upstream_connections", "Connections made."),
         ("connections_failed", "sluice_upstream_connections_failed", "Connections that could not be made."),
@@ -320,18 +330,8 @@ def _clusters(counters: Counters, names: Mapping[int, str]) -> Iterator[Metric]:
         ("bytes_out", "sluice_upstream_sent_bytes", "Bytes to upstreams."),
     ):
         yield _counter(metric, text, "cluster", rows, key)
-    yield from _endpoints(rows)
 
 
-def _named(rows: Mapping[int, Row], names: Mapping[int, str]) -> list[tuple[str, Row]]:
-    """Rows by name. A row whose object is gone keeps its numbers but has no name any more: it is left out."""
-    named = [(names.get(slot, "" if slot else OTHER), row) for slot, row in rows.items()]
-    return sorted(((name, row) for name, row in named if name), key=lambda entry: entry[0])
-
-
-def _by_class(metric: str, text: str, label: str, rows: list[tuple[str, Row]]) -> Metric:
-    family = CounterMetricFamily(metric, text, labels=[label, "code_class"])
-    for name, row in rows:
 def _endpoints(rows: list[tuple[str, Row]]) -> Iterator[Metric]:
     """Of clusters that a worker has asked for. Each worker judges for itself; the worst of what they say counts."""
     for key, metric, text in (
@@ -347,6 +347,15 @@ def _endpoints(rows: list[tuple[str, Row]]) -> Iterator[Metric]:
         yield family
 
 
+def _named(rows: Mapping[int, Row], names: Mapping[int, str]) -> list[tuple[str, Row]]:
+    """Rows by name. A row whose object is gone keeps its numbers but has no name any more: it is left out."""
+    named = [(names.get(slot, "" if slot else OTHER), row) for slot, row in rows.items()]
+    return sorted(((name, row) for name, row in named if name), key=lambda entry: entry[0])
+
+
+def _by_class(metric: str, text: str, label: str, rows: list[tuple[str, Row]]) -> Metric:
+    family = CounterMetricFamily(metric, text, labels=[label, "code_class"])
+    for name, row in rows:
         for code_class, count in zip(CLASSES, row["classes"], strict=True):
             if count:
                 family.add_metric([name, code_class], count)

@@ -31,6 +31,8 @@ class Facts:
     """Workers that serve the current configuration."""
     restarts: int
     """Workers that were replaced after a crash."""
+    stalls: int
+    """How often a worker stopped turning."""
     update_failures: int
     """Updates that crashed; the last good configuration stayed."""
     diagnostics: tuple[Diagnostic, ...]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
@@ -18,6 +19,9 @@ INLINE_LIMIT = 32 * 1024
 """Bytes of JSON in one datagram: far below the smallest default socket buffer (208 KiB)."""
 MAX_DESCRIPTORS = 4
 """Descriptors beside one message; the kernel allows 253."""
+
+REPORT_SIGNAL = signal.SIGRTMIN + 1
+"""Makes a worker write the stacks of its threads to standard error, also one whose interpreter hangs."""
 
 Issue = tuple[str, str, str]
 """(section key, field path, message) of something that could not be compiled."""
@@ -29,7 +33,7 @@ class ProtocolError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Configure:
-    """Master → worker, first message. ``drain_timeout`` and ``filter_budget`` are seconds."""
+    """Master → worker, first message. ``drain_timeout``, ``filter_budget`` and ``filter_block`` are seconds."""
 
     descriptors: ClassVar[tuple[str, ...]] = ("memory_fd", "access_log_fd")
     slot: int
@@ -38,6 +42,8 @@ class Configure:
     handover: float
     filter_budget: float
     filters: tuple[tuple[str, str], ...] = ()
+    filter_block: float = 0.5
+    filter_threads: int = 8
     memory_fd: int | None = None
     access_log_fd: int | None = None
 

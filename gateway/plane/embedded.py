@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from gateway import _native
 from gateway.plane import memfd
-from gateway.plane.upcalls import Dispatcher, load_filters
+from gateway.plane.upcalls import Dispatcher, Limits, load_filters
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -24,15 +24,26 @@ if TYPE_CHECKING:
 
 POLL_INTERVAL = 0.02
 """Seconds between two looks at the engine while it drains; never used while it serves."""
+_SLACK = 1.0
+"""Seconds after a filter's budget until the engine answers by itself: the dispatcher comes first."""
 
 
 class EngineHost:
     """Runs one engine. All methods must be called on the loop's thread."""
 
-    def __init__(self, slot: int = 0, filters: Sequence[tuple[str, str]] = (), filter_budget: float = 5.0) -> None:
+    def __init__(
+        self,
+        slot: int = 0,
+        filters: Sequence[tuple[str, str]] = (),
+        limits: Limits | None = None,
+        *,
+        interrupts: bool = False,
+    ) -> None:
+        """``interrupts``: the process and its signals are ours, so that filters which block can be interrupted."""
         self._slot = slot
         self._filters = tuple(filters)
-        self._budget = filter_budget
+        self._limits = limits or Limits()
+        self._interrupts = interrupts
         self._engine: _native.Engine | None = None
         self._snapshot: _native.Snapshot | None = None
         self._dispatcher: Dispatcher | None = None
@@ -43,8 +54,11 @@ class EngineHost:
         """Make the engine and hand it to the running loop; issues of filters that could not be loaded."""
         loop = asyncio.get_running_loop()
         registry, issues = load_filters(self._filters)
-        self._engine = _native.Engine(self._slot, memory, self._receive, access_log_fd)
-        self._dispatcher = Dispatcher(loop, registry, self._engine.answer, self._budget)
+        engine = _native.Engine(self._slot, memory, self._receive, access_log_fd, self._limits.budget + _SLACK)
+        self._engine = engine
+        self._dispatcher = Dispatcher(
+            loop, registry, engine.answer, self._limits, count=engine.count_filter, interrupts=self._interrupts
+        )
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="compile")
         loop.add_reader(self._engine.fileno(), self._engine.turn)
         return issues

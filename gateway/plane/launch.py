@@ -9,6 +9,7 @@ import resource
 import sys
 from typing import TYPE_CHECKING, Protocol
 
+from gateway.plane.control import REPORT_SIGNAL
 from gateway.settings import worker_environment
 
 if TYPE_CHECKING:
@@ -38,6 +39,9 @@ class Running(Protocol):
     async def wait(self) -> int:
         """Exit code, once it has ended; negative signal number as of :mod:`subprocess`."""
 
+    def report(self) -> None:
+        """Have it write where its threads are to standard error, if it still can."""
+
     def kill(self) -> None:
         """End it at once; fine when it has ended already."""
 
@@ -61,6 +65,10 @@ class ProcessWorker:
 
     async def wait(self) -> int:
         return await self._process.wait()
+
+    def report(self) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            self._process.send_signal(REPORT_SIGNAL)
 
     def kill(self) -> None:
         with contextlib.suppress(ProcessLookupError):
@@ -100,6 +108,9 @@ class TaskWorker:
         if error is not None:
             logger.error("the embedded worker failed", exc_info=error)
         return 0 if error is None else 1
+
+    def report(self) -> None:
+        """Whoever asks has the same threads."""
 
     def kill(self) -> None:
         self._task.cancel()

@@ -23,6 +23,8 @@ logger = logging.getLogger(__name__)
 
 _LAST_WORDS = 1.0
 """Seconds that the last messages of an ended worker may take to arrive."""
+_REPORT_TIME = 0.2
+"""Seconds in which a worker that hangs may write where it hangs."""
 
 
 class Slot:
@@ -45,6 +47,7 @@ class Slot:
         self._ending = ending
         self._on_change = on_change
         self._running: Running | None = None
+        self._condemned: Running | None = None
         self._halted = False
         self.link: Link | None = None
         self.restarts = 0
@@ -104,6 +107,15 @@ class Slot:
         self._halted = True
         if self._running is not None:
             self._running.kill()
+
+    def replace(self, reason: str) -> None:
+        """End a worker that cannot end by itself; where it hangs is written to standard error first."""
+        running = self._running
+        if running is not None and running is not self._condemned:
+            self._condemned = running
+            logger.error("worker %d is replaced: %s", self.number, reason)
+            running.report()
+            asyncio.get_running_loop().call_later(_REPORT_TIME, running.kill)
 
     async def _live(self, configuration: Configure) -> int:
         loop = asyncio.get_running_loop()

@@ -1,7 +1,8 @@
 """Keeps one worker in every slot: starts, feeds, replaces and drains them.
 
 Sockets and shared memory belong to the master, so a worker can be replaced without losing a queued connection or a
-counter. While a slot waits out a crash loop, a living sibling accepts from its TCP sockets too.
+counter. While a slot waits out a crash loop, or its worker does not turn, a living sibling accepts from its TCP sockets
+too.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from gateway.plane.link import Plan
 from gateway.plane.pressure import MemoryWatch, find_memory_files
 from gateway.plane.slot import Slot, within
 from gateway.plane.sockets import SocketTable
+from gateway.plane.stalls import StallWatch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -80,7 +82,8 @@ class Supervisor:
         self._memory_fd = -1
         self.memory: MemoryWatch | None = None
         """How much of the pod's memory is in use; ``None`` without a limit."""
-        self._watching: asyncio.Task[None] | None = None
+        self._watching: list[asyncio.Task[None]] = []
+        self._stalls: StallWatch | None = None
         self._ticker: asyncio.TimerHandle | None = None
         self._was_ready = False
         self._open_at_halt = 0
@@ -93,6 +96,7 @@ class Supervisor:
         self._memory = _native.SharedMemory(self._memory_fd, len(self.slots))
         loop = asyncio.get_running_loop()
         self._watch_memory(loop)
+        self._watch_turns(loop)
         self._tasks = [
             loop.create_task(slot.keep(self._configuration(slot.number)), name=f"slot-{slot.number}")
             for slot in self.slots
@@ -103,7 +107,18 @@ class Supervisor:
         files = find_memory_files(Path(settings.control_groups))
         if files is not None and self._memory is not None:
             self.memory = MemoryWatch(settings, files, self._tell_pressure)
-            self._watching = loop.create_task(self.memory.run(), name="memory")
+            self._watching.append(loop.create_task(self.memory.run(), name="memory"))
+
+    def _watch_turns(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self._settings.workers.count and self._memory is not None:
+            self._stalls = StallWatch(
+                self._settings.workers.stall_limit,
+                self._memory.turns,
+                lambda: [slot.number for slot in self.slots if slot.serving],
+                self._sync,
+                lambda number, reason: self.slots[number].replace(reason),
+            )
+            self._watching.append(loop.create_task(self._stalls.run(), name="stalls"))
 
     def _tell_pressure(self, level: Level) -> None:
         if self._memory is not None:
@@ -128,6 +143,8 @@ class Supervisor:
             drain_timeout=settings.drain.timeout,
             handover=settings.listen.handover,
             filter_budget=settings.workers.filter_budget,
+            filter_block=settings.workers.filter_block,
+            filter_threads=settings.workers.filter_threads,
             filters=settings.workers.filters,
             memory_fd=self._memory_fd,
             access_log_fd=_STDOUT,
@@ -160,6 +177,11 @@ class Supervisor:
     def restarts(self) -> int:
         """Workers that were replaced after a crash."""
         return sum(slot.restarts for slot in self.slots)
+
+    @property
+    def stalls(self) -> int:
+        """How often a worker stopped turning."""
+        return 0 if self._stalls is None else self._stalls.count
 
     @property
     def pids(self) -> list[int]:
@@ -225,9 +247,10 @@ class Supervisor:
         self.halt()
         if self._ticker is not None:
             self._ticker.cancel()
-        if self._watching is not None:
-            self._watching.cancel()
-            await asyncio.wait([self._watching])
+        for task in self._watching:
+            task.cancel()
+        if self._watching:
+            await asyncio.wait(self._watching)
         if self._tasks:
             await asyncio.wait(self._tasks)
         self.sockets.close()
@@ -258,9 +281,11 @@ class Supervisor:
         if self._ending.is_set():
             return
         tables = {slot.number: self.sockets.slot(slot.number) for slot in self.slots}
-        living = [slot.number for slot in self.slots if slot.serving and not slot.waiting]
+        stalled = frozenset[int]() if self._stalls is None else self._stalls.stalled
+        absent = stalled | {slot.number for slot in self.slots if slot.waiting}
+        living = [slot.number for slot in self.slots if slot.serving and slot.number not in absent]
         for slot in self.slots:
-            if slot.waiting and living:
+            if slot.number in absent and living:
                 _merge(tables[living[slot.number % len(living)]], self.sockets.slot(slot.number, lent=True))
         for slot in self.slots:
             slot.sync(tables[slot.number])

@@ -1,7 +1,8 @@
 """Requests that wait for Python: find the filter, step its coroutine, answer the engine.
 
 Most filters decide without waiting for anything, so a coroutine is stepped once by hand and becomes an
-:class:`asyncio.Task` only when it really suspends. Imported by workers.
+:class:`asyncio.Task` only when it really suspends. A filter that blocks belongs into a thread: one that says so
+(``blocking = True``), one that is a plain function, and one that was caught keeping the loop. Imported by workers.
 """
 
 from __future__ import annotations
@@ -9,13 +10,16 @@ from __future__ import annotations
 import asyncio
 import functools
 import importlib
+import inspect
 import logging
 import types
 from collections.abc import Callable, Coroutine, Generator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from gateway import _native
+from gateway.plane.filterthreads import FilterThreads
+from gateway.plane.watchdog import FilterStalledError, Watchdog
 
 if TYPE_CHECKING:
     from gateway._native import Upcall
@@ -35,8 +39,10 @@ class Verdict:
 
 
 CONTINUE = Verdict()
-Filter = Callable[["Upcall"], Coroutine[Any, Any, Verdict | None]]
-"""An async callable; ``None`` means :data:`CONTINUE`."""
+Filter = Callable[["Upcall"], Coroutine[Any, Any, Verdict | None] | Verdict | None]
+"""An async callable, or a plain one, which runs in a thread; ``None`` means :data:`CONTINUE`."""
+Outcome = Literal["failed", "missing", "timeout", "stalled", "refused"]
+"""What can become of a filter other than a verdict."""
 
 
 class Answer(Protocol):
@@ -54,9 +60,26 @@ class Answer(Protocol):
     ) -> None: ...
 
 
-_FAILED = Verdict(500, b"filter failed\n", (("content-type", "text/plain"),))
-_MISSING = Verdict(500, b"filter not available\n", (("content-type", "text/plain"),))
-_LATE = Verdict(504, b"filter timed out\n", (("content-type", "text/plain"),))
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What filters may take. Times are seconds."""
+
+    budget: float = 5.0
+    """From the start of a filter to its verdict."""
+    block: float = 0.5
+    """How long one may keep the loop."""
+    threads: int = 8
+    """Threads of each filter that blocks."""
+
+
+_TEXT = (("content-type", "text/plain"),)
+_ANSWERS: dict[Outcome, Verdict] = {
+    "failed": Verdict(500, b"filter failed\n", _TEXT),
+    "missing": Verdict(500, b"filter not available\n", _TEXT),
+    "timeout": Verdict(504, b"filter timed out\n", _TEXT),
+    "stalled": Verdict(504, b"filter timed out\n", _TEXT),
+    "refused": Verdict(503, b"filter busy\n", _TEXT),
+}
 
 
 def load_filters(entries: Sequence[tuple[str, str]]) -> tuple[dict[str, Filter], list[tuple[str, str, str]]]:
@@ -77,19 +100,40 @@ def load_filters(entries: Sequence[tuple[str, str]]) -> tuple[dict[str, Filter],
     return registry, issues
 
 
-class Dispatcher:
-    """Receives the upcalls of an engine on the loop's thread. ``budget`` is in seconds."""
+def blocks(chosen: Filter) -> bool:
+    """Whether a filter says that it blocks: by ``blocking = True``, or by being no coroutine function."""
+    if getattr(chosen, "blocking", False):
+        return True
+    return not (inspect.iscoroutinefunction(chosen) or inspect.iscoroutinefunction(getattr(chosen, "__call__", None)))  # noqa: B004 - the method is what is asked about
 
-    __slots__ = ("_answer", "_budget", "_loop", "_registry", "_tasks")
+
+class Dispatcher:
+    """Receives the upcalls of an engine on the loop's thread."""
+
+    __slots__ = ("_answer", "_count", "_limits", "_loop", "_registry", "_tasks", "_threads", "_watchdog")
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, registry: dict[str, Filter], answer: Answer, budget: float
+        self,
+        loop: asyncio.AbstractEventLoop,
+        registry: dict[str, Filter],
+        answer: Answer,
+        limits: Limits,
+        *,
+        count: Callable[[Outcome], None] = lambda _: None,
+        interrupts: bool = False,
     ) -> None:
+        """``count`` is told what became of filters that gave no verdict. ``interrupts``: see :class:`Watchdog`."""
         self._loop = loop
         self._registry = registry
         self._answer = answer
-        self._budget = budget
+        self._limits = limits
+        self._count = count
         self._tasks: dict[asyncio.Task[Verdict | None], int] = {}
+        self._watchdog = Watchdog(limits.block, interrupts=interrupts)
+        self._threads: dict[str, FilterThreads] = {}
+        for name, chosen in registry.items():
+            if blocks(chosen):
+                self._move_to_threads(name)
 
     def __call__(self, upcalls: list[Upcall]) -> None:
         for upcall in upcalls:
@@ -102,43 +146,89 @@ class Dispatcher:
 
     def cancel(self) -> None:
         """Cancel every filter that waits; their requests are answered 500."""
+        self._watchdog.close()
+        for threads in self._threads.values():
+            threads.close()
         for task in list(self._tasks):
             task.cancel()
 
     def _start(self, upcall: Upcall) -> None:
-        chosen = self._registry.get(upcall.filter)
+        name = upcall.filter
+        watchdog = self._watchdog
+        if name in watchdog.stalled:
+            self._move_to_threads(name)
+        if name in self._threads:
+            self._start_in_thread(upcall, self._threads[name])
+            return
+        chosen = self._registry.get(name)
         if chosen is None:
-            self._reply(upcall.id, _MISSING)
+            self._give(upcall.id, "missing")
             return
         current = _FirstStep()
+        watchdog.serial += 1
+        watchdog.running = name
+        if watchdog.parked:
+            watchdog.wake()
         try:
-            coroutine = chosen(upcall)
+            coroutine: Coroutine[Any, Any, Verdict | None] = chosen(upcall)  # type: ignore[assignment]
             asyncio._enter_task(self._loop, current)  # type: ignore[arg-type]
             try:
                 awaited = coroutine.send(None)
             finally:
                 asyncio._leave_task(self._loop, current)  # type: ignore[arg-type]
+                watchdog.running = None
         except StopIteration as stop:
-            self._finish(upcall.id, upcall.filter, stop.value)
-        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - foreign code costs its own request only
-            self._fail(upcall.id, upcall.filter, error)
+            self._finish(upcall.id, name, stop.value)
+        except (Exception, asyncio.CancelledError, FilterStalledError) as error:  # noqa: BLE001 - foreign code costs its own request only
+            self._fail(upcall.id, name, error)
         else:
             self._suspend(upcall, coroutine, awaited, current)
+        finally:
+            watchdog.running = None
 
     def _suspend(
         self, upcall: Upcall, coroutine: Coroutine[Any, Any, Verdict | None], awaited: object, current: _FirstStep
     ) -> None:
-        task = self._loop.create_task(_resume(coroutine, awaited))
+        task = self._loop.create_task(_resume(coroutine, awaited, upcall.filter, self._watchdog))
         current.become(task)
         self._tasks[task] = upcall.id
-        timer = self._loop.call_later(self._budget, self._expire, task)
+        timer = self._loop.call_later(self._limits.budget, self._expire, task)
         task.add_done_callback(functools.partial(self._done, upcall.filter, timer))
 
     def _expire(self, task: asyncio.Task[Verdict | None]) -> None:
         upcall = self._tasks.pop(task, None)
         if upcall is not None:
-            self._reply(upcall, _LATE)
+            self._give(upcall, "timeout")
             task.cancel()
+
+    def _move_to_threads(self, name: str) -> None:
+        if name not in self._threads:
+            self._threads[name] = FilterThreads(self._loop, name, self._registry[name], self._limits.threads)
+
+    def _start_in_thread(self, upcall: Upcall, threads: FilterThreads) -> None:
+        name = upcall.filter
+
+        def done(value: object, error: BaseException | None) -> None:
+            timer.cancel()
+            if error is not None:
+                self._fail(upcall.id, name, error)
+            else:
+                self._finish(upcall.id, name, value)
+
+        def expire() -> None:
+            threads.give_up(call)
+            self._give(upcall.id, "timeout")
+
+        if threads.full:
+            self._give(upcall.id, "refused")
+            return
+        try:
+            call = threads.submit(upcall, done)
+        except RuntimeError as error:
+            logger.error("filter %s finds no thread: %s", name, error)
+            self._give(upcall.id, "refused")
+            return
+        timer = self._loop.call_later(self._limits.budget, expire)
 
     def _done(self, name: str, timer: asyncio.TimerHandle, task: asyncio.Task[Verdict | None]) -> None:
         timer.cancel()
@@ -162,8 +252,15 @@ class Dispatcher:
             self._fail(upcall, name, error)
 
     def _fail(self, upcall: int, name: str, error: BaseException) -> None:
+        if isinstance(error, FilterStalledError):
+            self._give(upcall, "stalled")
+            return
         logger.error("filter %s failed", name, exc_info=error)
-        self._reply(upcall, _FAILED)
+        self._give(upcall, "failed")
+
+    def _give(self, upcall: int, outcome: Outcome) -> None:
+        self._count(outcome)
+        self._reply(upcall, _ANSWERS[outcome])
 
     def _reply(self, upcall: int, verdict: Verdict) -> None:
         """Raises whatever the engine thinks of values that cannot be sent."""
@@ -216,12 +313,16 @@ class _FirstStep:
         return "filter" if self._task is None else self._task.get_name()
 
 
-async def _resume(coroutine: Coroutine[Any, Any, Verdict | None], awaited: object) -> Verdict | None:
-    return await _drive(coroutine, awaited)
+async def _resume(
+    coroutine: Coroutine[Any, Any, Verdict | None], awaited: object, name: str, watchdog: Watchdog
+) -> Verdict | None:
+    return await _drive(coroutine, awaited, name, watchdog)
 
 
 @types.coroutine
-def _drive(coroutine: Coroutine[Any, Any, Verdict | None], awaited: object) -> Generator[Any, Any, Verdict | None]:
+def _drive(
+    coroutine: Coroutine[Any, Any, Verdict | None], awaited: object, name: str, watchdog: Watchdog
+) -> Generator[Any, Any, Verdict | None]:
     """Go on with a coroutine that has already been stepped and waits for ``awaited``."""
     while True:
         try:
@@ -231,11 +332,17 @@ def _drive(coroutine: Coroutine[Any, Any, Verdict | None], awaited: object) -> G
             value = None
         else:
             thrown = None
+        watchdog.serial += 1
+        watchdog.running = name
+        if watchdog.parked:
+            watchdog.wake()
         try:
             awaited = coroutine.send(value) if thrown is None else coroutine.throw(thrown)
         except StopIteration as stop:
             result: Verdict | None = stop.value
             return result
+        finally:
+            watchdog.running = None
 
 
-__all__ = ["CONTINUE", "Answer", "Dispatcher", "Filter", "Verdict", "load_filters"]
+__all__ = ["CONTINUE", "Answer", "Dispatcher", "Filter", "Limits", "Outcome", "Verdict", "blocks", "load_filters"]

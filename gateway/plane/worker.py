@@ -8,6 +8,7 @@ When the control connection ends, the master is gone: the worker finishes what i
 from __future__ import annotations
 
 import asyncio
+import faulthandler
 import gc
 import logging
 import os
@@ -22,6 +23,7 @@ from gateway import _native
 from gateway.plane import tcp
 from gateway.plane.channel import Channel
 from gateway.plane.control import (
+    REPORT_SIGNAL,
     Applied,
     Bye,
     Configure,
@@ -36,20 +38,24 @@ from gateway.plane.control import (
     release,
 )
 from gateway.plane.embedded import EngineHost
+from gateway.plane.upcalls import Limits
 
 logger = logging.getLogger(__name__)
 
 DEFAULT_DRAIN = 30.0
 """Seconds, when the master went before it could say."""
+_SWITCH_INTERVAL = 0.0005
+"""Seconds that a thread may keep the interpreter from another one. Python's 5 ms would be added to every request."""
 
 
 class Worker:
     """The life of one worker, in its own process or as a task of an embedding program."""
 
-    def __init__(self, control: socket.socket, *, freeze: bool = False) -> None:
-        """``freeze``: take everything that exists after start out of garbage collection (processes only)."""
+    def __init__(self, control: socket.socket, *, own_process: bool = False) -> None:
+        """``own_process``: what belongs to a process is ours: its garbage collector, its signals, its switches between
+        threads."""
         self._control = control
-        self._freeze = freeze
+        self._own_process = own_process
         self._inbox: asyncio.Queue[Message | None] = asyncio.Queue()
         self._host: EngineHost | None = None
         self._channel: Channel | None = None
@@ -126,12 +132,16 @@ class Worker:
         memory = None
         if message.memory_fd is not None:
             memory = _native.SharedMemory(message.memory_fd, message.workers)
-        self._host = EngineHost(message.slot, message.filters, message.filter_budget)
+        limits = Limits(message.filter_budget, message.filter_block, message.filter_threads)
+        self._host = EngineHost(message.slot, message.filters, limits, interrupts=self._own_process)
         self._filter_issues = tuple(self._host.start(memory, message.access_log_fd))
         for fd in (message.memory_fd, message.access_log_fd):
             if fd is not None:
                 os.close(fd)  # Both were duplicated.
-        if self._freeze:
+        if self._own_process:
+            if message.filters:
+                # A filter that computes in a thread lets go of the interpreter so often that the loop hardly waits.
+                sys.setswitchinterval(_SWITCH_INTERVAL)
             # What exists now stays for good: the collector need not walk it while requests wait.
             gc.collect()
             gc.freeze()
@@ -188,11 +198,12 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     logging.basicConfig(format="%(asctime)s worker %(levelname)s %(message)s", stream=sys.stderr)
+    faulthandler.register(REPORT_SIGNAL)
     control = socket.socket(fileno=int(sys.argv[1]))
     control.setblocking(False)
     os.set_inheritable(control.fileno(), False)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(Worker(control, freeze=True).run())
+        runner.run(Worker(control, own_process=True).run())
 
 
 if __name__ == "__main__":

@@ -82,10 +82,20 @@ pub enum Global {
     UdpUnreachable,
     /// Datagrams that found a full socket or queue.
     UdpDropped,
+    /// Filters that raised, or answered what cannot be sent.
+    FilterFailed,
+    /// Requests for a filter that is not loaded.
+    FilterMissing,
+    /// Filters that took longer than they may.
+    FilterTimeouts,
+    /// Filters that kept the loop from turning.
+    FilterStalls,
+    /// Requests that found no thread for their filter.
+    FilterRefused,
 }
 
 /// Number of [`Global`] words.
-pub const GLOBALS: usize = Global::UdpDropped as usize + 1;
+pub const GLOBALS: usize = Global::FilterRefused as usize + 1;
 
 /// Numbers of one listener or cluster, beside statuses and latencies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -115,13 +125,13 @@ pub enum Field {
     OverflowRequests,
     /// Retries that a circuit breaker did not allow.
     OverflowRetries,
-}
-
-/// Number of [`Field`] words.
-pub const FIELDS: usize = Field::EndpointsEjected as usize + 1;
     /// Value of clusters: endpoints that this worker knows.
     Endpoints,
     /// Value of clusters: those of them that may get requests.
     EndpointsHealthy,
     /// Value of clusters: those of them that outlier detection has put out.
     EndpointsEjected,
+}
+
+/// Number of [`Field`] words.
+pub const FIELDS: usize = Field::EndpointsEjected as usize + 1;

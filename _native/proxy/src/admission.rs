@@ -77,7 +77,7 @@ impl Request<'_> {
             client: self.client.client,
             route: route.name.to_string(),
         };
-        self.connection.deadlines.uploaded(crate::UPCALL_TIMEOUT_NS, 0);
+        self.connection.deadlines.uploaded(shared.upcalls.timeout_ns(), 0);
         let work = async { Ok(shared.upcalls.call(upcall).await) };
         match self.connection.deadlines.limit(&self.connection.client, work).await {
             Ok(UpcallAnswer::Continue { add, remove }) => {

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::os::fd::{OwnedFd, RawFd};
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
+use std::time::Duration;
 
 use sluice_host::{Host, HostError, RemoteWaker, SystemClock, Timer, TurnBudget};
 use sluice_policy::stats::{Global, Layout, LayoutError};
@@ -15,6 +16,7 @@ use crate::checks;
 use crate::http3::listen::{self, QuicListener};
 use crate::log_writer::LogWriter;
 use crate::memory::SharedWords;
+use crate::rules::nanos;
 use crate::shared::Shared;
 use crate::udp_proxy;
 use crate::upcall::{Upcall, UpcallAnswer};
@@ -49,6 +51,8 @@ pub struct EngineConfig {
     pub access_log: Option<OwnedFd>,
     /// Seed for weights and request ids.
     pub seed: u64,
+    /// Longest time until an upcall must be answered; then its request is answered 504.
+    pub upcall_timeout: Duration,
 }
 
 /// A single-threaded data plane that a foreign loop turns.
@@ -76,6 +80,7 @@ impl Engine {
         let log = log.map_err(|e| EngineError::System("start the access-log thread", e))?;
         let compiled = Arc::new(Compiled::empty());
         let shared = Shared::new(host.clone(), compiled, memory, layout, config.worker, log, config.seed)?;
+        shared.upcalls.set_timeout(nanos(config.upcall_timeout));
         let sweeping = Rc::clone(&shared);
         host.spawn(async move {
             let timer = Timer::new(&sweeping.host);
@@ -179,6 +184,11 @@ impl Engine {
             self.waker().wake();
         }
         waited
+    }
+
+    /// Counts one more of a number that only the host of the engine knows about.
+    pub fn count(&self, number: Global) {
+        self.shared.count(number, 1);
     }
 
     /// Closes idle connections and tells the others that their next answer is the last.

@@ -71,6 +71,3 @@ pub fn random_seed() -> u64 {
     // The standard library seeds its hash keys from the system; hashing nothing gives a number derived from them.
     std::hash::RandomState::new().build_hasher().finish()
 }
-
-/// Time a filter of the host language has for one request, in nanoseconds.
-pub(crate) const UPCALL_TIMEOUT_NS: u64 = 5_000_000_000;

@@ -1,6 +1,6 @@
 //! Requests that wait for a decision from the host language.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::net::IpAddr;
 use std::task::{Poll, Waker};
@@ -63,6 +63,7 @@ pub(crate) struct Upcalls {
     outbox: RefCell<Vec<Upcall>>,
     waiting: RefCell<Slab<Waiting>>,
     serial: RefCell<u32>,
+    timeout_ns: Cell<u64>,
 }
 
 /// Frees the place of a request that stopped waiting (answered, timed out or gone).
@@ -78,6 +79,16 @@ impl Drop for Place<'_> {
 }
 
 impl Upcalls {
+    /// How long a request waits for its answer, in nanoseconds.
+    pub(crate) fn timeout_ns(&self) -> u64 {
+        self.timeout_ns.get()
+    }
+
+    /// See [`Upcalls::timeout_ns`].
+    pub(crate) fn set_timeout(&self, timeout_ns: u64) {
+        self.timeout_ns.set(timeout_ns);
+    }
+
     /// Queues `upcall` (its id is filled in) and waits for the answer.
     pub(crate) async fn call(&self, mut upcall: Upcall) -> UpcallAnswer {
         let place = {

@@ -2,10 +2,12 @@
 
 use std::os::fd::RawFd;
 use std::sync::Arc;
+use std::time::Duration;
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use sluice_host::RemoteWaker;
+use sluice_policy::stats::Global;
 use sluice_proxy::{EngineConfig, UpcallAnswer};
 
 use crate::errors::{self, NativeError};
@@ -78,12 +80,13 @@ fn check_headers(headers: &[(String, String)]) -> PyResult<()> {
 #[pymethods]
 impl Engine {
     #[new]
-    #[pyo3(signature = (worker=0, memory=None, on_upcalls=None, access_log_fd=None))]
+    #[pyo3(signature = (worker=0, memory=None, on_upcalls=None, access_log_fd=None, upcall_timeout=5.0))]
     fn new(
         worker: usize,
         memory: Option<&Bound<'_, SharedMemory>>,
         on_upcalls: Option<Py<PyAny>>,
         access_log_fd: Option<RawFd>,
+        upcall_timeout: f64,
     ) -> PyResult<Self> {
         let memory = memory.map(|memory| {
             let memory = memory.get();
@@ -91,7 +94,10 @@ impl Engine {
         });
         let seed = sluice_proxy::random_seed();
         let access_log = access_log_fd.map(duplicate).transpose()?;
-        let engine = sluice_proxy::Engine::new(EngineConfig { worker, memory, access_log, seed });
+        let upcall_timeout = Duration::try_from_secs_f64(upcall_timeout)
+            .map_err(|_| PyValueError::new_err(format!("{upcall_timeout} is no number of seconds")))?;
+        let config = EngineConfig { worker, memory, access_log, seed, upcall_timeout };
+        let engine = sluice_proxy::Engine::new(config);
         Ok(Self { engine: engine.map_err(errors::engine)?, on_upcalls })
     }
 
@@ -174,6 +180,20 @@ impl Engine {
             None => UpcallAnswer::Continue { add: add_request_headers, remove: remove_request_headers },
         };
         self.engine.answer(upcall, answer);
+        Ok(())
+    }
+
+    /// Count what became of a filter: ``failed``, ``missing``, ``timeout``, ``stalled`` or ``refused``.
+    fn count_filter(&self, outcome: &str) -> PyResult<()> {
+        let number = match outcome {
+            "failed" => Global::FilterFailed,
+            "missing" => Global::FilterMissing,
+            "timeout" => Global::FilterTimeouts,
+            "stalled" => Global::FilterStalls,
+            "refused" => Global::FilterRefused,
+            _ => return Err(PyValueError::new_err(format!("{outcome:?} is no outcome of a filter"))),
+        };
+        self.engine.count(number);
         Ok(())
     }
 

@@ -34,7 +34,7 @@ pub(crate) struct SharedMemory {
     pub(crate) layout: Layout,
 }
 
-const GLOBALS: [(&str, Global); 39] = [
+const GLOBALS: [(&str, Global); 44] = [
     ("requests", Global::Requests),
     ("accepted", Global::Accepted),
     ("active", Global::Active),
@@ -74,6 +74,11 @@ const GLOBALS: [(&str, Global); 39] = [
     ("udp_overflow", Global::UdpOverflow),
     ("udp_unreachable", Global::UdpUnreachable),
     ("udp_dropped", Global::UdpDropped),
+    ("filter_failed", Global::FilterFailed),
+    ("filter_missing", Global::FilterMissing),
+    ("filter_timeout", Global::FilterTimeouts),
+    ("filter_stalled", Global::FilterStalls),
+    ("filter_refused", Global::FilterRefused),
 ];
 
 const FIELDS: [(&str, Field); 15] = [
@@ -89,14 +94,14 @@ const FIELDS: [(&str, Field); 15] = [
     ("overflow_pending", Field::OverflowPending),
     ("overflow_requests", Field::OverflowRequests),
     ("overflow_retries", Field::OverflowRetries),
+    ("endpoints", Field::Endpoints),
+    ("endpoints_healthy", Field::EndpointsHealthy),
+    ("endpoints_ejected", Field::EndpointsEjected),
 ];
 
 fn rows<'py>(py: Python<'py>, totals: &[RowTotals]) -> PyResult<Bound<'py, PyDict>> {
     let rows = PyDict::new(py);
     for totals in totals {
-    ("endpoints", Field::Endpoints),
-    ("endpoints_healthy", Field::EndpointsHealthy),
-    ("endpoints_ejected", Field::EndpointsEjected),
         let row = PyDict::new(py);
         row.set_item("classes", totals.classes.to_vec())?;
         row.set_item("latency", totals.latency.to_vec())?;
@@ -167,6 +172,11 @@ impl SharedMemory {
         dict.set_item("clusters", clusters)?;
         dict.set_item("latency_bounds_us", BOUNDS_US.to_vec())?;
         Ok(dict)
+    }
+
+    /// Turns of each worker slot so far: a worker whose number has not grown for two seconds does not turn.
+    fn turns(&self) -> PyResult<Vec<u64>> {
+        self.layout.turns(self.words.words()).map_err(|error| NativeError::new_err(error.to_string()))
     }
 
     /// Tell the workers how short of memory the pod is: 0 not at all, 1 connections end with their next answer, 2

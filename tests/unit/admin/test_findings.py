@@ -23,6 +23,7 @@ FACTS = Facts(
     workers_wanted=1,
     workers_ready=1,
     restarts=0,
+    stalls=0,
     update_failures=0,
     diagnostics=(),
     issues=(),

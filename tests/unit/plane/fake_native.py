@@ -52,6 +52,9 @@ class SharedMemory:
 
     def __init__(self, fd: int, workers: int) -> None:
         self.resets: list[int] = []
+        self.workers = workers
+        self.looks = 0
+        self.stalled: set[int] = set()
 
     def reset_gauges(self, worker: int) -> None:
         self.resets.append(worker)
@@ -59,13 +62,17 @@ class SharedMemory:
     def read(self) -> dict[str, Any]:
         return {}
 
+    def turns(self) -> list[int]:
+        self.looks += 1
+        return [0 if slot in self.stalled else self.looks for slot in range(self.workers)]
+
 
 class Engine:
     """Remembers; ``busy`` connections keep it from being idle."""
 
     made: ClassVar[list[Engine]] = []
 
-    def __init__(self, worker: int, memory: object, on_upcalls: Any, access_log_fd: int | None) -> None:
+    def __init__(self, worker: int, memory: object, on_upcalls: Any, access_log_fd: int | None, timeout: float) -> None:
         self.worker = worker
         self.on_upcalls = on_upcalls
         self.applied: list[Snapshot] = []
@@ -94,6 +101,8 @@ class Engine:
         self.log.append(("unlisten", listener))
 
     def answer(self, upcall: int, **values: object) -> None: ...
+
+    def count_filter(self, outcome: str) -> None: ...
 
     def drain(self) -> None:
         self.log.append(("drain", ""))

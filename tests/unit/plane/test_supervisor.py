@@ -7,7 +7,7 @@ import json
 import logging
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
@@ -156,6 +156,32 @@ async def test_a_crash_loop_lends_no_udp_sockets() -> None:
         await plane.until(lambda: plane.supervisor.slots[0].waiting)
         await plane.until(lambda: plane.engine(1).log.count(("listen", "web")) == 2)
         assert plane.engine(1).log.count(("listen_udp", "quic")) == 1
+
+
+async def test_a_worker_that_does_not_turn_lends_its_sockets_until_it_turns_again() -> None:
+    async with running() as plane:
+        plane.publish(WEB, a={"x": 1})
+        await plane.until(lambda: plane.supervisor.workers_current == 2)
+        memory = cast("fake_native.SharedMemory", plane.supervisor._memory)
+        memory.stalled.add(0)
+        await plane.until(lambda: plane.engine(1).log == [("listen", "web")] * 2)
+        assert plane.supervisor.stalls == 1
+        memory.stalled.clear()
+        await plane.until(lambda: plane.engine(1).log[2:] == [("unlisten", "web"), ("listen", "web")])
+        assert len(plane.launcher.started) == 2
+
+
+async def test_a_worker_that_never_turns_again_is_replaced() -> None:
+    settings = replace(SETTINGS, workers=replace(SETTINGS.workers, stall_limit=0.0))
+    async with running(settings) as plane:
+        plane.publish(WEB, a={"x": 1})
+        await plane.until(lambda: plane.supervisor.workers_current == 2)
+        memory = cast("fake_native.SharedMemory", plane.supervisor._memory)
+        memory.stalled.add(0)
+        await plane.until(lambda: len(plane.launcher.started) == 3)
+        memory.stalled.clear()
+        await plane.until(lambda: plane.supervisor.workers_current == 2)
+        assert plane.supervisor.restarts == 1
 
 
 async def test_a_worker_that_cannot_be_started_is_tried_again() -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from gateway.plane.upcalls import Dispatcher, Filter, Verdict, load_filters
+from gateway.plane.upcalls import Dispatcher, Filter, Limits, Verdict, load_filters
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,6 +27,7 @@ class Answers:
     def __init__(self) -> None:
         self.statuses: dict[int, int | None] = {}
         self.bodies: dict[int, bytes] = {}
+        self.outcomes: list[str] = []
         self.arrived = asyncio.Event()
 
     def __call__(
@@ -51,10 +52,14 @@ class Answers:
                 await self.arrived.wait()
 
 
-def dispatch(answers: Answers, chosen: Filter, *ids: int, budget: float = 5.0) -> Dispatcher:
+def dispatch(
+    answers: Answers, chosen: Filter, *ids: int, budget: float = 5.0, limits: Limits | None = None
+) -> Dispatcher:
     """From a plain callback, as the engine does it: there is no current task."""
     loop = asyncio.get_running_loop()
-    dispatcher = Dispatcher(loop, {"f": chosen}, answers, budget)
+    dispatcher = Dispatcher(
+        loop, {"f": chosen}, answers, limits or Limits(budget=budget), count=answers.outcomes.append
+    )
     loop.call_soon(dispatcher, cast("Any", [Call(number, "f") for number in ids or (1,)]))
     return dispatcher
 
@@ -174,7 +179,7 @@ async def test_a_filter_over_its_budget_is_cancelled_and_504() -> None:
 
 async def test_a_missing_filter_never_lets_a_request_through() -> None:
     answers = Answers()
-    dispatcher = Dispatcher(asyncio.get_running_loop(), {}, answers, 1.0)
+    dispatcher = Dispatcher(asyncio.get_running_loop(), {}, answers, Limits())
     dispatcher(cast("Any", [Call(1, "absent")]))
     assert answers.statuses == {1: 500}
 

@@ -15,6 +15,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Arc, mpsc};
+use std::time::Duration;
 
 use serde_json::Value;
 use sluice_host::RemoteWaker;
@@ -57,7 +58,13 @@ impl Gate {
 
     fn serving(compiled: Arc<Compiled>, access_log: Option<OwnedFd>) -> Self {
         let memory = Arc::new(SharedWords::private(Layout { workers: 1 }.words()).unwrap());
-        let config = EngineConfig { worker: 0, memory: Some((Arc::clone(&memory), 1)), access_log, seed: 7 };
+        let config = EngineConfig {
+            worker: 0,
+            memory: Some((Arc::clone(&memory), 1)),
+            access_log,
+            seed: 7,
+            upcall_timeout: Duration::from_secs(5),
+        };
         let engine = Engine::new(config).unwrap();
         engine.apply(compiled);
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
