@@ -129,7 +129,7 @@ class Dispatcher:
         self._limits = limits
         self._count = count
         self._tasks: dict[asyncio.Task[Verdict | None], int] = {}
-        self._watchdog = Watchdog(limits.block, interrupts=interrupts)
+        self._watchdog = Watchdog(limits.block, self._move_to_threads, interrupts=interrupts)
         self._threads: dict[str, FilterThreads] = {}
         for name, chosen in registry.items():
             if blocks(chosen):
@@ -147,32 +147,31 @@ class Dispatcher:
     def cancel(self) -> None:
         """Cancel every filter that waits; their requests are answered 500."""
         self._watchdog.close()
-        for threads in self._threads.values():
+        for threads in list(self._threads.values()):
             threads.close()
         for task in list(self._tasks):
             task.cancel()
 
     def _start(self, upcall: Upcall) -> None:
         name = upcall.filter
-        watchdog = self._watchdog
-        if name in watchdog.stalled:
-            self._move_to_threads(name)
-        if name in self._threads:
-            self._start_in_thread(upcall, self._threads[name])
+        threads = self._threads.get(name)
+        if threads is not None:
+            self._start_in_thread(upcall, threads)
             return
         chosen = self._registry.get(name)
         if chosen is None:
             self._give(upcall.id, "missing")
             return
         current = _FirstStep()
+        watchdog = self._watchdog
         watchdog.serial += 1
         watchdog.running = name
         if watchdog.parked:
             watchdog.wake()
         try:
-            coroutine: Coroutine[Any, Any, Verdict | None] = chosen(upcall)  # type: ignore[assignment]
             asyncio._enter_task(self._loop, current)  # type: ignore[arg-type]
             try:
+                coroutine: Coroutine[Any, Any, Verdict | None] = chosen(upcall)  # type: ignore[assignment]
                 awaited = coroutine.send(None)
             finally:
                 asyncio._leave_task(self._loop, current)  # type: ignore[arg-type]
@@ -183,8 +182,6 @@ class Dispatcher:
             self._fail(upcall.id, name, error)
         else:
             self._suspend(upcall, coroutine, awaited, current)
-        finally:
-            watchdog.running = None
 
     def _suspend(
         self, upcall: Upcall, coroutine: Coroutine[Any, Any, Verdict | None], awaited: object, current: _FirstStep
@@ -202,6 +199,7 @@ class Dispatcher:
             task.cancel()
 
     def _move_to_threads(self, name: str) -> None:
+        """Also called by the watchdog's thread: the requests that wait behind a filter that blocks must not meet it."""
         if name not in self._threads:
             self._threads[name] = FilterThreads(self._loop, name, self._registry[name], self._limits.threads)
 

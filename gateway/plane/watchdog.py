@@ -18,6 +18,7 @@ import traceback
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import FrameType
 
 logger = logging.getLogger(__name__)
@@ -47,27 +48,29 @@ class Watchdog:
         "_interrupts",
         "_limit",
         "_loop_thread",
+        "_on_stall",
+        "_stalled",
         "_stopped",
         "_thread",
         "_wake",
         "parked",
         "running",
         "serial",
-        "stalled",
     )
 
-    def __init__(self, limit: float, *, interrupts: bool) -> None:
-        """``limit``: seconds that one step may keep the loop. ``interrupts``: whether signals may be used, which only
-        the owner of a process can say; without it a step that takes too long is only reported."""
+    def __init__(self, limit: float, on_stall: Callable[[str], None], *, interrupts: bool) -> None:
+        """``limit``: seconds that one step may keep the loop. ``on_stall`` is told the name of each filter that is
+        caught, once, on the watchdog's thread. ``interrupts``: whether signals may be used, which only the owner of a
+        process can say; without it a step that takes too long is only reported."""
         self._limit = limit
+        self._on_stall = on_stall
         self._interrupts = interrupts
         self._loop_thread = threading.get_ident()
         self._thread: threading.Thread | None = None
         self._wake = threading.Event()
         self._stopped = False
         self._condemned = 0
-        self.stalled: set[str] = set()
-        """Filters that were caught. They belong into threads."""
+        self._stalled: set[str] = set()
         self.serial = 0
         """Number of the current or last step."""
         self.running: str | None = None
@@ -94,11 +97,12 @@ class Watchdog:
         pause, idle = self._limit / 4, 0
         serial, since = 0, 0.0
         while not self._stopped:
-            if self.running is None or self.serial != serial:
+            name = self.running
+            if name is None or self.serial != serial:
                 idle = idle + 1 if self.serial == serial else 0
                 serial, since = self.serial, time.monotonic()
             elif time.monotonic() - since >= self._limit:
-                self._stalled(self.running, serial, time.monotonic() - since)
+                self._catch(name, serial, time.monotonic() - since)
             if idle < _PARK_AFTER:
                 time.sleep(pause)
                 continue
@@ -110,10 +114,11 @@ class Watchdog:
                 self._wake.wait()
             self.parked = False
 
-    def _stalled(self, name: str, serial: int, seconds: float) -> None:
+    def _catch(self, name: str, serial: int, seconds: float) -> None:
         self._condemned = serial
-        if name not in self.stalled:
-            self.stalled.add(name)
+        if name not in self._stalled:
+            self._stalled.add(name)
+            self._on_stall(name)
             frame = sys._current_frames().get(self._loop_thread)
             stack = "".join(traceback.format_stack(frame)[-_STACK_DEPTH:]) if frame is not None else ""
             logger.error(

@@ -238,6 +238,22 @@ async def test_a_filter_that_keeps_the_loop_is_interrupted_and_moved(block: Any,
     dispatcher.cancel()
 
 
+async def test_requests_that_wait_behind_a_filter_that_blocks_do_not_meet_it() -> None:
+    async def decide(upcall: Any) -> None:
+        sleeps(30.0 if upcall.id == 1 else 0.2)
+
+    answers = Answers()
+    loop = asyncio.get_running_loop()
+    dispatcher = Dispatcher(
+        loop, {"f": decide}, answers, Limits(block=0.05), count=answers.outcomes.append, interrupts=True
+    )
+    again(dispatcher, *range(1, 9))
+    await answers.wait(8)
+    assert answers.statuses == {1: 504, **dict.fromkeys(range(2, 9))}
+    assert answers.outcomes == ["stalled"]
+    dispatcher.cancel()
+
+
 async def test_without_signals_a_filter_that_keeps_the_loop_is_moved_once_it_ends() -> None:
     async def decide(upcall: Any) -> Verdict:
         time.sleep(0.3)  # noqa: ASYNC251 - a filter that blocks
