@@ -54,6 +54,17 @@ class Rig:
         lines = self.gateway.admin_page("/metrics").body.decode().splitlines()
         return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(metric + "{"))
 
+    def out(self, by: str) -> bool:
+        """Whether the gateway leaves out an endpoint of the Mapping that has one sort of checks only: ``health`` or
+        ``outlier``."""
+        other = {"health": "outlier=", "outlier": "health="}[by]
+        values = {
+            line.partition("{")[0]: float(line.rpartition(" ")[2])
+            for line in self.gateway.admin_page("/metrics").body.decode().splitlines()
+            if line.startswith("sluice_upstream_endpoints") and f"{by}=" in line and other not in line
+        }
+        return values["sluice_upstream_endpoints_healthy"] < values["sluice_upstream_endpoints"]
+
     def retries(self) -> float:
         """Further attempts so far."""
         return self.total("sluice_upstream_retries_total")
@@ -106,10 +117,11 @@ RETRIES = {
 }
 BREAKERS = {"max_connections": 200, "max_pending_requests": 100, "max_requests": 100, "max_retries": 50}
 NARROW = {**BREAKERS, "max_requests": 4}
+# An endpoint that falls silent just after a check is out after interval, timeout, interval, timeout: 0.9 s.
 CHECKS = {
     "health_check": {"http": {"path": "/up"}},
-    "interval": "250ms",
-    "timeout": "300ms",
+    "interval": "200ms",
+    "timeout": "250ms",
     "unhealthy_threshold": 2,
     "healthy_threshold": 1,
 }

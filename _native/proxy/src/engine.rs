@@ -21,8 +21,11 @@ use crate::shared::Shared;
 use crate::udp_proxy;
 use crate::upcall::{Upcall, UpcallAnswer};
 
-/// How often idle upstream connections are looked over, in nanoseconds.
+/// How often idle upstream connections are looked over, in nanoseconds. The master takes an engine that does not turn for
+/// twice as long for one that hangs.
 const SWEEP_NS: u64 = 1_000_000_000;
+/// Shortest pause between two looks at endpoints that may return, in nanoseconds.
+const JUDGE_NS: u64 = 100_000_000;
 
 /// Why an engine cannot start or serve a socket.
 #[derive(Debug, thiserror::Error)]
@@ -84,9 +87,17 @@ impl Engine {
         let sweeping = Rc::clone(&shared);
         host.spawn(async move {
             let timer = Timer::new(&sweeping.host);
+            let mut next_ns = sweeping.host.now_ns() + SWEEP_NS;
             loop {
-                timer.sleep_until(sweeping.host.now_ns() + SWEEP_NS).await;
-                sweep(&sweeping);
+                let judge_ns = sweeping.targets.next_sweep_ns().max(sweeping.host.now_ns() + JUDGE_NS);
+                timer.sleep_until(next_ns.min(judge_ns)).await;
+                let now = sweeping.host.now_ns();
+                if now < next_ns {
+                    sweeping.targets.judge(&sweeping, now);
+                } else {
+                    sweep(&sweeping);
+                    next_ns = now + SWEEP_NS;
+                }
             }
         });
         Ok(Self { host, shared, listeners: RefCell::default(), quic: RefCell::default(), panics: Cell::new(0) })

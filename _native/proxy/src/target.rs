@@ -227,13 +227,15 @@ impl Target {
         }
     }
 
-    fn sweep(&self, now_ns: u64) {
+    /// Lets endpoints return whose time is over, and ejects those that fail more often than the others, if that is due.
+    fn sweep(&self, now_ns: u64) -> bool {
         let mut members = self.members.borrow_mut();
         let due = members.outliers.as_mut().filter(|outliers| outliers.next_sweep_ns() <= now_ns);
-        let Some(swept) = due.map(|outliers| outliers.sweep(now_ns)) else { return };
+        let Some(swept) = due.map(|outliers| outliers.sweep(now_ns)) else { return false };
         for index in swept.returned.into_iter().chain(swept.ejected) {
             members.settle(index, now_ns);
         }
+        true
     }
 }
 
@@ -265,6 +267,22 @@ impl Targets {
         }
         targets[row] = Some(Rc::clone(&target));
         target
+    }
+
+    /// When [`Targets::judge`] has something to do; far away if nothing is judged.
+    pub(crate) fn next_sweep_ns(&self) -> u64 {
+        let targets = self.0.borrow();
+        let due = |target: &Rc<Target>| target.members.borrow().outliers.as_ref().map(Outliers::next_sweep_ns);
+        targets.iter().flatten().filter_map(due).min().unwrap_or(u64::MAX)
+    }
+
+    /// Lets ejected endpoints return, where that is due before the next sweep.
+    pub(crate) fn judge(&self, shared: &Shared, now_ns: u64) {
+        for target in self.0.borrow().iter().flatten() {
+            if target.sweep(now_ns) {
+                target.report(shared);
+            }
+        }
     }
 
     /// Lets ejected endpoints return, and forgets clusters that are gone.
