@@ -57,13 +57,8 @@ const _: () = assert!(BUCKETS_AT + latency::BUCKETS <= ROW_WORDS);
 const _: () = assert!(GLOBALS <= LISTENER_MARK);
 
 /// What a row says about the present: nothing once its worker is gone.
-const GAUGES: [Field; 5] = [
-    Field::ConnectionsActive,
-    Field::InFlight,
-    Field::Endpoints,
-    Field::EndpointsHealthy,
-    Field::EndpointsEjected,
-];
+const GAUGES: [Field; 5] =
+    [Field::ConnectionsActive, Field::InFlight, Field::Endpoints, Field::EndpointsHealthy, Field::EndpointsEjected];
 
 /// How short of memory the whole pod is, as the master measures it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -195,9 +190,7 @@ impl Layout {
 
     /// Turns of each worker slot so far. An engine turns at least once a second, also when nobody asks for anything.
     pub fn turns(self, memory: &[AtomicU64]) -> Result<Vec<u64>, LayoutError> {
-        (0..self.workers)
-            .map(|worker| Ok(self.region(memory, worker)?.word(Global::LoopTurns).load(Relaxed)))
-            .collect()
+        (0..self.workers).map(|worker| Ok(self.region(memory, worker)?.word(Global::LoopTurns).load(Relaxed))).collect()
     }
 
     /// The counters of a worker slot.

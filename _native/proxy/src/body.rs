@@ -2,6 +2,7 @@
 //! way of [`crate::relay`].
 
 use std::future::poll_fn;
+use std::task::Poll;
 
 use bytes::Bytes;
 use sluice_http1::is_forbidden_trailer;
@@ -96,13 +97,23 @@ impl<'b> Http1Body<'b> {
             return Ok(Some((std::mem::take(&mut self.early), last)));
         }
         while !self.ended {
-            let mut buffer = self.pool.large();
             let limit = match self.source {
-                Source::Length(left) => usize::try_from(*left).unwrap_or(usize::MAX).min(buffer.len()),
-                _ => buffer.len(),
+                Source::Length(left) => usize::try_from(*left).unwrap_or(usize::MAX).min(self.most),
+                _ => self.most,
             };
-            let limit = limit.min(self.most);
-            let read = poll_fn(|context| self.stream.poll_read(context, &mut buffer[..limit])).await;
+            let (mut buffer, read) = poll_fn(|context| {
+                // A body that is waited for holds no buffer.
+                let mut buffer = self.pool.large();
+                let limit = limit.min(buffer.len());
+                match self.stream.poll_read(context, &mut buffer[..limit]) {
+                    Poll::Ready(read) => Poll::Ready((buffer, read)),
+                    Poll::Pending => {
+                        self.pool.put(buffer);
+                        Poll::Pending
+                    }
+                }
+            })
+            .await;
             let result = match read {
                 Err(error) => Err(RelayError::Read(Some(error))),
                 Ok(0) => self.source.at_end_of_stream(self.stream).map(|()| (Bytes::new(), true)),

@@ -1,12 +1,12 @@
 //! Moves one message body from one connection to another, in either direction, with one bounded buffer. Where both sides are
-//! fast the buffer is a larger one.
+//! fast the buffer is a larger one; while nothing comes there is none.
 
 use std::future::poll_fn;
 use std::io;
 
 use sluice_http1::{ChunkedDecoder, ResponseFraming, is_forbidden_trailer};
 
-use crate::buffers::{BufferPool, LARGE};
+use crate::buffers::BufferPool;
 use crate::stream::Stream;
 
 /// Room before the data of a buffer for a chunk header ("fffff\r\n").
@@ -164,24 +164,29 @@ pub(crate) async fn relay(
     (sink, passes): (Sink, TrailerFilter<'_>),
     progress: &impl Progress,
 ) -> Result<Vec<u8>, RelayError> {
-    let mut held = Held { pool, buffer: Some(pool.large()) };
+    let mut held = Held { pool, buffer: None, huge: false };
     let mut tail = Vec::new();
-    loop {
-        let buffer = held.get();
-        if source.is_finished() {
-            break;
-        }
-        let limit = match source {
-            // Reading no further than the body keeps a pipelined request in the socket.
-            Source::Length(left) => usize::try_from(*left).unwrap_or(usize::MAX).min(buffer.len() - FRONT - BACK),
-            _ => buffer.len() - FRONT - BACK,
-        };
-        let area = &mut buffer[FRONT..FRONT + limit];
-        let count = poll_fn(|context| from.poll_read(context, area)).await.map_err(|e| RelayError::Read(Some(e)))?;
+    while !source.is_finished() {
+        let read = poll_fn(|context| {
+            let buffer = held.get();
+            let room = buffer.len() - FRONT - BACK;
+            let limit = match source {
+                // Reading no further than the body keeps a pipelined request in the socket.
+                Source::Length(left) => usize::try_from(*left).unwrap_or(usize::MAX).min(room),
+                _ => room,
+            };
+            let polled = from.poll_read(context, &mut buffer[FRONT..FRONT + limit]);
+            if polled.is_pending() {
+                held.release();
+            }
+            polled
+        });
+        let count = read.await.map_err(|e| RelayError::Read(Some(e)))?;
         if count == 0 {
             source.at_end_of_stream(from)?;
             break;
         }
+        let buffer = held.get();
         let piece = source.decode(&mut buffer[FRONT..FRONT + count])?;
         if piece.finished && piece.used < count {
             tail.extend_from_slice(&buffer[FRONT + piece.used..FRONT + count]);
@@ -229,32 +234,38 @@ async fn write_piece(to: &Stream, sink: Sink, buffer: &mut [u8], length: usize) 
     Ok(waited)
 }
 
-/// Gives the buffer back however the relay ends.
+/// The buffer of a relay, which is there while it is needed.
 struct Held<'p> {
     pool: &'p BufferPool,
     buffer: Option<Box<[u8]>>,
+    /// Both sides are fast.
+    huge: bool,
 }
 
 impl Held<'_> {
     fn get(&mut self) -> &mut [u8] {
-        self.buffer.as_deref_mut().unwrap_or_default()
+        let (pool, huge) = (self.pool, self.huge);
+        self.buffer.get_or_insert_with(|| if huge { pool.huge() } else { None }.unwrap_or_else(|| pool.large()))
     }
 
-    /// Changes to a larger buffer, if there is one. What is in the buffer is lost.
+    /// Gives the buffer back. What is in it is lost.
+    fn release(&mut self) {
+        if let Some(buffer) = self.buffer.take() {
+            self.pool.put(buffer);
+        }
+    }
+
+    /// Changes to a larger buffer, if there is one.
     fn grow(&mut self) {
-        if self.buffer.as_ref().is_some_and(|buffer| buffer.len() == LARGE)
-            && let Some(huge) = self.pool.huge()
-            && let Some(large) = self.buffer.replace(huge)
-        {
-            self.pool.put(large);
+        if !self.huge {
+            self.huge = true;
+            self.release();
         }
     }
 }
 
 impl Drop for Held<'_> {
     fn drop(&mut self) {
-        if let Some(buffer) = self.buffer.take() {
-            self.pool.put(buffer);
-        }
+        self.release();
     }
 }

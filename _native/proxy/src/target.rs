@@ -222,7 +222,8 @@ impl Target {
         if let Some(row) = shared.cluster_row(slot).filter(|_| slot != 0) {
             let members = self.members.borrow();
             let all = members.balancer.endpoints().len();
-            let ejected = members.outliers.as_ref().map_or(0, |known| (0..all).filter(|&n| known.is_ejected(n)).count());
+            let ejected =
+                members.outliers.as_ref().map_or(0, |known| (0..all).filter(|&n| known.is_ejected(n)).count());
             row.endpoints(all, members.state.healthy(), ejected);
         }
     }

@@ -106,10 +106,8 @@ fn one_connection_for_one_request_after_the_other() {
 
 #[test]
 fn connections_stay_when_endpoints_come_and_go() {
-    let (first, second) = (
-        service(Speaks::Http2, |_| Reply::ok(Body::of(b"x"))),
-        service(Speaks::Http2, |_| Reply::ok(Body::of(b"x"))),
-    );
+    let (first, second) =
+        (service(Speaks::Http2, |_| Reply::ok(Body::of(b"x"))), service(Speaks::Http2, |_| Reply::ok(Body::of(b"x"))));
     let sections = |addresses: &[SocketAddr]| {
         let mut one = cluster("one", addresses);
         one["protocol"] = json!("http2");

@@ -254,9 +254,8 @@ fn the_health_of_endpoints_is_told() {
     let (bad, good) = (failing(500), Upstream::http(|_| ok("")));
     let outlier = json!({"outlier": {"consecutive_5xx": 3, "max_ejection_percent": 50}});
     let gate = gate(&[bad.address, good.address], json!({}), outlier);
-    let told = || {
-        [Field::Endpoints, Field::EndpointsHealthy, Field::EndpointsEjected].map(|field| gate.cluster(1, field))
-    };
+    let told =
+        || [Field::Endpoints, Field::EndpointsHealthy, Field::EndpointsEjected].map(|field| gate.cluster(1, field));
     assert_eq!(told(), [0; 3], "nobody has asked yet");
     statuses(&gate, GET, 10);
     gate.until("an ejected endpoint", || told() == [2, 1, 1]);
