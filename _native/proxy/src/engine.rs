@@ -133,9 +133,9 @@ impl Engine {
 
     /// Makes a configuration current for new requests.
     pub fn apply(&self, compiled: Arc<Compiled>) {
-        self.shared.apply(Arc::clone(&compiled));
         // At once: the address of an endpoint that is gone may be another's before the next sweep.
         self.shared.pools.sweep(self.shared.host.now_ns(), &compiled);
+        self.shared.apply(compiled);
     }
 
     /// The configuration in force.
