@@ -82,6 +82,7 @@ class ClusterSpec:
 class ClusterResult:
     """What became of a spec. ``failure`` is set when the cluster must not be used without what could not be built."""
 
+    spec: ClusterSpec
     cluster: ir.Cluster
     failure: str = ""
     findings: tuple[Diagnostic, ...] = ()
@@ -89,11 +90,19 @@ class ClusterResult:
     certificate: ir.Certificate | None = None
     inputs: tuple[Resource | None, ...] = ()
 
+    def says_the_same(self, other: ClusterResult) -> bool:
+        """Whether a route that uses it need not know that it is another one: its endpoints alone may differ."""
+        return self is other or (
+            self.failure == other.failure
+            and self.findings == other.findings
+            and self.cluster.name == other.cluster.name
+        )
+
 
 class ClusterTable:
     """Builds the clusters of one pass; results whose inputs are the same objects as before are taken over."""
 
-    __slots__ = ("_known", "_resources", "_slices", "_store", "same_world", "used", "world")
+    __slots__ = ("_current", "_known", "_resources", "_slices", "_store", "_whole", "same_world", "used", "world")
 
     def __init__(
         self,
@@ -114,9 +123,29 @@ class ClusterTable:
             resources.of(TLSContext),
         )
         self.same_world = bool(known_world) and all(a is b for a, b in zip(self.world, known_world, strict=True))
+        self._whole = bool(known_world)
+        """Whether the last pass came to its end."""
+        self._current = self.same_world
+        """Whether what is known of the last pass is what would be built now."""
+
+    def renew(self) -> bool:
+        """Build clusters of the last pass again where their Services, endpoints, Secrets or TLSContexts are others.
+
+        False where one of them says something else to its routes, which then have to be looked at, too.
+        """
+        if not self._whole:
+            return False
+        if not self._current:
+            known: dict[str, ClusterResult] = {}
+            for name, earlier in self._known.items():
+                result = known[name] = self.used.get(name) or self._refresh(earlier.spec, earlier)
+                if not result.says_the_same(earlier):
+                    return False
+            self._known, self._current = known, True
+        return True
 
     def carry_over(self, names: AbstractSet[str]) -> None:
-        """Require again what the last pass required under these names; only where ``same_world`` is true."""
+        """Require again what the last pass required under these names; only after :meth:`renew` was true."""
         self.used = dict(self._known)
         if len(names) != len(self.used):
             for name in self.used.keys() - names:
@@ -127,7 +156,7 @@ class ClusterTable:
         found = self.used.get(spec.name)
         if found is None:
             found = self._known.get(spec.name)
-            if found is None or not self.same_world:
+            if found is None or not self._current:
                 found = self._refresh(spec, found)
             self.used[spec.name] = found
         return found
@@ -138,7 +167,7 @@ class ClusterTable:
             return earlier
         built = self._build(spec, inputs)
         if earlier is not None and earlier.cluster == built.cluster and earlier.failure == built.failure:
-            return ClusterResult(earlier.cluster, built.failure, built.findings, built.certificate, inputs)
+            return ClusterResult(spec, earlier.cluster, built.failure, built.findings, built.certificate, inputs)
         return built
 
     def _inputs(self, spec: ClusterSpec) -> tuple[Resource | None, ...]:
@@ -216,4 +245,4 @@ class ClusterTable:
             outlier=spec.policy.outlier,
             tcp_keepalive=spec.policy.tcp_keepalive,
         )
-        return ClusterResult(cluster, failure, found.sorted(), certificate, inputs)
+        return ClusterResult(spec, cluster, failure, found.sorted(), certificate, inputs)

@@ -1,7 +1,7 @@
 """Members with one match become a group: which groups there are, and which Hosts take each.
 
-A group is built again if a member or a cluster of it is another object than in the last pass, and asked for its Hosts
-again if the Hosts are others.
+A group is built again if a member of it is another object than in the last pass or a cluster says something else, and
+asked for its Hosts again if the Hosts are others.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ class GroupMemo:
     ) -> None:
         members = tuple(parts)
         results = tuple([clusters.require(part.cluster) for part in parts if part.cluster is not None])
-        if earlier is not None and earlier.members == members and earlier.clusters == results:
+        if earlier is not None and earlier.members == members and _say_the_same(earlier.clusters, results):
             entry = earlier if same_hosts else _placed(members, results, earlier.group, earlier.findings, index)
         else:
             entry = _build(members, results, index)
@@ -114,6 +114,12 @@ class GroupMemo:
                 self.users[name] = self.users.get(name, 0) + step
                 if not self.users[name]:
                     del self.users[name]
+
+
+def _say_the_same(earlier: tuple[ClusterResult, ...], now: tuple[ClusterResult, ...]) -> bool:
+    return earlier == now or (
+        len(earlier) == len(now) and all(old.says_the_same(new) for old, new in zip(earlier, now, strict=True))
+    )
 
 
 def _build(members: tuple[Member, ...], results: tuple[ClusterResult, ...], index: HostIndex) -> KnownGroup:

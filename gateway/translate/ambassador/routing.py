@@ -59,7 +59,7 @@ def route_mappings(
     """Translate all Mappings and give each Host its routes. ``expanded`` has those that no manifest declares."""
     same_context = memo.signature == context.signature
     same_hosts = memo.complete and same_context and memo.index.hosts == tuple(hosts)
-    same_others = same_hosts and clusters.same_world and memo.expanded == tuple(expanded)
+    same_others = same_hosts and memo.expanded == tuple(expanded) and clusters.renew()
     memo.complete = False
     if not same_hosts:
         memo.index = HostIndex(hosts, strict=context.settings.strict_label_selectors)

@@ -115,6 +115,49 @@ def test_only_what_changed_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None
     assert translate(resources, SETTINGS, memo) == before
 
 
+RESOLVED = """---
+apiVersion: getambassador.io/v3alpha1
+kind: KubernetesEndpointResolver
+metadata: {name: endpoint, namespace: d}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: good, namespace: d}
+spec: {ports: [{port: 80}]}
+"""
+SLICE = """---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: good-1, namespace: d, labels: {kubernetes.io/service-name: good}}
+addressType: IPv4
+endpoints: [{addresses: [10.1.0.1]}]
+ports: [{port: 8080}]
+"""
+
+
+def test_a_change_of_endpoints_looks_at_no_route(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = TWO.replace("service: good}", "service: good, resolver: endpoint}") + RESOLVED + SLICE
+    resources, _ = read(text)
+    memo = Memo()
+    before = translate(resources, SETTINGS, memo)
+    (newer,) = (item for item in read(SLICE.replace("10.1.0.1", "10.1.0.2"))[0])
+    moved = resources.replaced({newer.key: newer}, {})
+    with monkeypatch.context() as patch:
+        patch.setattr(grouping, "build_group", lambda *_: 1 // 0)
+        after = translate(moved, SETTINGS, memo)
+    assert after == translate(moved, SETTINGS)
+    assert all(old is new for old, new in zip(before.gateway.virtual_hosts, after.gateway.virtual_hosts, strict=True))
+    endpoints = [
+        [endpoint.address for cluster in result.gateway.clusters for endpoint in cluster.endpoints]
+        for result in (before, after)
+    ]
+    assert endpoints == [["10.1.0.1"], ["10.1.0.2"]]
+    # Without its endpoints the cluster says something to the route that uses it.
+    gone = moved.replaced({newer.key: None}, {})
+    assert translate(gone, SETTINGS, memo) == translate(gone, SETTINGS)
+    assert translate(resources, SETTINGS, memo) == before
+
+
 def test_a_failed_pass_leaves_no_half_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     resources, _ = read(TWO)
     memo = Memo()
