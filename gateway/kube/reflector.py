@@ -8,6 +8,7 @@ a new list that *replaces* what is known, so that objects deleted meanwhile disa
 from __future__ import annotations
 
 import logging
+import traceback
 from contextlib import aclosing
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -136,8 +137,7 @@ class Reflector(Generic[T]):
         self.listed = False
         """Whether everything there is is known, or it is known that there is nothing to know."""
         self.lists = 0
-        self.relists = 0
-        """Lists after the first one."""
+        """Complete lists: one at start, and one whenever a watch could not go on."""
         self.restarts = 0
         """Watches that ended otherwise than by their time."""
 
@@ -165,7 +165,7 @@ class Reflector(Generic[T]):
                     await self._place.change()
             except ApiFailure as failure:
                 self._failed(failure)
-                if self._refused_at is not None and not self.listed:
+                if self._refused_at is not None and self._doubtful():
                     wait = ASK_AGAIN_S * (1.0 + self._timing.chance())
                 else:
                     wait = self._backoff.failed(failure.retry_after)
@@ -180,7 +180,9 @@ class Reflector(Generic[T]):
             except Exception as crash:  # noqa: BLE001 - the crash barrier: other kinds go on, this one begins anew
                 self._version = ""
                 self._lost(f"an object made the gateway stumble: {type(crash).__name__}")
-                logger.exception("a list or watch crashed and begins anew")
+                # Without the text of the exception, which may quote what is in an object.
+                frames = "".join(traceback.format_tb(crash.__traceback__))
+                logger.error("a list or watch crashed and begins anew: %s\n%s", type(crash).__name__, frames)
                 wait = self._backoff.failed()
             if wait:
                 await self._timing.rest(wait)
@@ -208,7 +210,6 @@ class Reflector(Generic[T]):
             if not token:
                 break
         self.lists += 1
-        self.relists += self.listed
         self._follower.replaced(items)
         self._reached()
         return version
@@ -287,7 +288,7 @@ class Reflector(Generic[T]):
 
     def _missing(self, message: str) -> None:
         self._version = ""
-        if self.listed and self.condition.phase != "missing":
+        if self.condition.phase != "missing":
             self._follower.replaced([])
         self._settle(Condition("missing", message), listed=True)
 

@@ -70,7 +70,7 @@ class ScriptedApi:
     denied: set[str] = field(default_factory=set)
     """``METHOD PATH`` or ``list PATH``, ``watch PATH`` that are answered 403."""
     late: dict[str, asyncio.Event] = field(default_factory=dict)
-    """Paths whose lists wait for an event."""
+    """Paths of lists and objects that wait for an event."""
     dropping: bool = False
     """Forget to send events."""
     page: int = 500
@@ -227,6 +227,8 @@ class ScriptedApi:
             _reply(writer, 404, _status(404, "NotFound", f"no {request.path}"))
             return
         collection, namespace, name, api_version = found
+        if verb == "list" and request.path in self.late:
+            await self.late[request.path].wait()
         if name:
             item = self._objects.get(collection, {}).get((namespace, name))
             absent = _status(404, "NotFound", f"no {name}")
@@ -235,12 +237,8 @@ class ScriptedApi:
         if verb == "watch":
             self._watch(request, writer, collection, namespace)
             return
-        if request.path in self.late:
-            await self.late[request.path].wait()
-        if (
-            int(request.query.get("continue", "0.0").partition(".")[2]) < self._compacted
-            and "continue" in request.query
-        ):
+        token = request.query.get("continue", "")
+        if token and int(token.partition(".")[2]) < self._compacted:
             _reply(writer, 410, _status(410, "Expired", "the continue parameter is too old"))
             return
         _reply(writer, 200, self._list(request, collection, namespace, api_version))

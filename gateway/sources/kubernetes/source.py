@@ -68,6 +68,7 @@ class KubernetesSource:
         self._wake = asyncio.Event()
         self._dirty = asyncio.Event()
         self._cluster: Cluster | None = None
+        self._held_until: float | None = None
         self._complete = False
         """Whether everything was there once."""
         self._stale = False
@@ -145,7 +146,6 @@ class KubernetesSource:
     async def _next(self, last: SourceState | None, cluster: Cluster, tasks: list[asyncio.Task[None]]) -> SourceState:
         """Wait until everything is known and something differs from ``last``."""
         loop = asyncio.get_running_loop()
-        held_until: float | None = None
         referred = False
         while True:
             for task in tasks:
@@ -159,11 +159,9 @@ class KubernetesSource:
                 if not self._complete and cluster.listed and not cluster.outstanding:
                     self._complete, self._stale = True, False
                     state = self._referring(cluster)
-                if cluster.outstanding:
-                    held_until = held_until if held_until is not None else loop.time() + HOLD_S
-                    patience = held_until - loop.time()
-                ready = not cluster.outstanding or (patience is not None and patience <= 0)
-                if (self._complete or mixed) and ready:
+                hold = self._hold(loop.time(), outstanding=cluster.outstanding)
+                patience = hold if hold > 0 else patience
+                if (self._complete or mixed) and hold <= 0:
                     if state is not last:
                         self._dirty.set()
                         return state
@@ -171,6 +169,16 @@ class KubernetesSource:
             with suppress(TimeoutError):
                 async with asyncio.timeout(patience):
                     await self._woken()
+
+    def _hold(self, now: float, *, outstanding: bool) -> float:
+        """Seconds that a state has to wait for content that is on its way. Content that does not come holds up the
+        first of the states that wait for it only."""
+        if not outstanding:
+            self._held_until = None
+            return 0.0
+        if self._held_until is None:
+            self._held_until = now + HOLD_S
+        return self._held_until - now
 
     def _referring(self, cluster: Cluster) -> SourceState:
         """The present state, when it is known what it refers to."""

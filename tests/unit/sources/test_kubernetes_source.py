@@ -262,6 +262,23 @@ async def test_only_referenced_secrets_are_read(api: ScriptedApi) -> None:
     assert not api.asked("/api/v1/configmaps")
 
 
+async def test_a_secret_that_does_not_come_delays_others_for_a_moment(
+    api: ScriptedApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(source_module, "HOLD_S", 0.05)
+    async with followed(make_source(api, Hurry())) as seen:
+        await eventually(lambda: seen.states, "the first state")
+        held = api.late["/api/v1/namespaces/default/secrets/cert"] = asyncio.Event()
+        api.put(secret("cert"), host("a", "cert"))
+        await seen.until(lambda found: found.of(Host), "the Host without its Secret")
+        assert not seen.resources.of(Secret)
+        monkeypatch.setattr(source_module, "HOLD_S", 3600.0)
+        api.put(mapping("a"))
+        await seen.until(lambda found: names(found) == ["a"], "a change that waits for nothing")
+        held.set()
+        await seen.until(lambda found: found.of(Secret), "the Secret")
+
+
 async def test_a_rotated_secret_is_read_again(api: ScriptedApi) -> None:
     api.put(host("a", "cert"), secret("cert", value="b25l"))
     async with followed(make_source(api, Hurry())) as seen:
