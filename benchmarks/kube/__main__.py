@@ -20,11 +20,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.kube.measure import Many, Prober, Single, changes_at_once, single_changes
-from benchmarks.kube.objects import general, host_name, mapping, of_a_host, prefix
+from benchmarks.kube.load import SteadyLoad
+from benchmarks.kube.measure import Many, Prober, Single, change, changes_at_once, single_changes
+from benchmarks.kube.objects import FOREIGN, foreign, general, host_name, mapping, of_a_host, prefix
 from benchmarks.load import machine
 from benchmarks.load.backend import Backend
-from benchmarks.load.clients.wrk import parse
 from benchmarks.load.process import Program
 from tests.support.kube.client import KubeClient, client
 from tests.support.kube.controlplane import ControlPlane
@@ -47,7 +47,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--hosts", type=int, default=1_000)
     parser.add_argument("--changes", type=int, default=50, help="single changes")
     parser.add_argument("--at-once", type=int, default=100, help="changes at the same time")
-    parser.add_argument("--seconds", type=float, default=10.0, help="of load, without and with changes")
+    parser.add_argument("--seconds", type=float, default=20.0, help="of load, without and with changes")
+    parser.add_argument("--requests", type=int, default=2_000, help="a second under load")
     parser.add_argument("--rate", type=float, default=10.0, help="changes a second under load")
     parser.add_argument("--name", default=f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d}-kube", help="of the results")
     return parser.parse_args()
@@ -74,33 +75,24 @@ def memory(program: Program) -> tuple[float, float]:
     return master.pss_mib, max(worker.pss_mib for worker in workers)
 
 
-def load(seconds: float, hosts: int) -> subprocess.Popen[str]:
-    """wrk with 16 connections on a route that does not change."""
-    words = ["wrk", "--threads", "1", "--connections", "16", "--duration", f"{seconds:g}s", "--latency"]
-    words += ["--header", f"Host: {host_name(1 % hosts)}", f"http://127.0.0.1:{HTTP_PORT}{prefix(1)}"]
-    return subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
+async def under_load(kube: KubeClient, prober: Prober, folder: Path, wanted: argparse.Namespace) -> dict[str, Any]:
+    """Latencies of requests while nothing changes, while Mappings of another gateway do, and while ours do.
 
-
-async def under_load(kube: KubeClient, prober: Prober, wanted: argparse.Namespace) -> dict[str, Any]:
-    """Latencies of requests while nothing changes, and while Mappings do."""
+    The second tells how much of a difference is the API server's work on the same cores.
+    """
     found: dict[str, Any] = {}
-    for name, rate in (("quiet", 0.0), ("changing", wanted.rate)):
-        process = load(wanted.seconds, wanted.hosts)
+    for name, rate in (("quiet", 0.0), ("foreign changes", wanted.rate), ("changes", wanted.rate)):
+        steady = SteadyLoad(HTTP_PORT, wanted.hosts, wanted.requests, wanted.seconds, folder / "requests.log")
         count = 0
-        ended = asyncio.create_task(asyncio.to_thread(process.communicate))
+        ended = asyncio.create_task(asyncio.to_thread(steady.wait))
         while rate and not ended.done():
             count += 1
-            numbers = range(2 + count % 100, 3 + count % 100)
-            await changes_at_once(kube, prober, numbers, f"load-{count}")
+            if name == "changes":
+                await changes_at_once(kube, prober, [2 + count % 100], f"load-{count}")
+            else:
+                await change(kube, FOREIGN, f"load-{count}")
             await asyncio.wait([ended], timeout=1 / rate)
-        result = parse((await ended)[0])
-        found[name] = {
-            "requests": result.requests,
-            "errors": result.errors,
-            "changes": count,
-            "p50_ms": result.p50_ms,
-            "p99_ms": result.p99_ms,
-        }
+        found[name] = asdict(await ended) | {"changes": count}
     return found
 
 
@@ -110,7 +102,7 @@ async def measured(plane: ControlPlane, definitions: str, folder: Path, wanted: 
     try:
         async with client(plane.admin, "edge") as kube:
             await kube.apply(definitions)
-            await kube.apply(list(general(HTTP_PORT)))
+            await kube.apply([*general(HTTP_PORT), foreign(backend.port)])
             began = time.monotonic()
             hosts = (of_a_host(number, NODE_ADDRESS, backend.port) for number in range(wanted.hosts))
             made = await make(kube, itertools.chain.from_iterable(hosts))
@@ -139,7 +131,7 @@ async def _gateway(plane: ControlPlane, kube: KubeClient, folder: Path, wanted: 
         print(f"single changes: {single}", flush=True)
         many: Many = await changes_at_once(kube, prober, range(wanted.at_once), "at-once")
         print(f"at once: {many}", flush=True)
-        busy = await under_load(kube, prober, wanted)
+        busy = await under_load(kube, prober, folder, wanted)
         print(f"under load: {busy}", flush=True)
         master, worker = memory(program)
         print(f"memory: master {master} MiB, worker {worker} MiB", flush=True)

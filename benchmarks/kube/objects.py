@@ -14,6 +14,10 @@ VERSION_HEADER = "x-version"
 """A response header of a Mapping, by which a change of it is seen."""
 
 
+FOREIGN = -1
+"""Number of the Mapping that belongs to another gateway."""
+
+
 def host_name(number: int) -> str:
     return f"host-{number}.example.com"
 
@@ -72,6 +76,13 @@ def mapping(number: int, hosts: int, port: int, version: str = "0") -> Object:
         "add_response_headers": {VERSION_HEADER: {"value": version, "append": False}},
     }
     return _object(GROUP, "Mapping", mapping_name(number), spec=spec)
+
+
+def foreign(port: int) -> Object:
+    """A Mapping of another ``ambassador_id``: the API server tells us about it, and it is none of our business."""
+    item = mapping(FOREIGN, 1, port)
+    item["spec"]["ambassador_id"] = ["another"]
+    return item
 
 
 def _object(api_version: str, kind: str, name: str, **fields: Object) -> Object:

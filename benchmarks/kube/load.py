@@ -1,0 +1,49 @@
+"""Requests at a steady rate, and how long each took. At full speed two cores would measure who gets them."""
+
+from __future__ import annotations
+
+import subprocess
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from benchmarks.kube.objects import host_name, prefix
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_CONNECTIONS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Latencies:
+    """Milliseconds of all requests of a phase."""
+
+    requests: int
+    failures: int
+    """Everything but a 200."""
+    p50_ms: float
+    p99_ms: float
+    p999_ms: float
+
+
+class SteadyLoad:
+    """h2load over HTTP/1.1 with keep-alive, on a route that does not change."""
+
+    def __init__(self, port: int, hosts: int, rate: int, seconds: float, log: Path) -> None:
+        self._log = log
+        log.unlink(missing_ok=True)
+        words = ["h2load", "--h1", "--clients", str(_CONNECTIONS), "--rps", str(rate // _CONNECTIONS)]
+        words += ["--duration", str(round(seconds)), "--log-file", str(log)]
+        words += ["--header", f"Host: {host_name(1 % hosts)}", f"http://127.0.0.1:{port}{prefix(1)}"]
+        self._process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+    def wait(self) -> Latencies:
+        """Blocks until the end."""
+        said = self._process.communicate()[0]
+        if self._process.returncode:
+            raise RuntimeError(f"h2load ended with {self._process.returncode}: {said[-500:]}")
+        # A line is the start in microseconds, the status, and the time in microseconds; -1 is a broken stream.
+        lines = [line.split("\t") for line in self._log.read_text(encoding="ascii").splitlines()]
+        took = sorted(int(line[2]) / 1e3 for line in lines)
+        at = [round(took[min(len(took) - 1, int(share * len(took)))], 2) for share in (0.5, 0.99, 0.999)]
+        return Latencies(len(lines), sum(line[1] != "200" for line in lines), *at)
