@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from gateway.plane.control import Issue
     from gateway.plane.pipeline import Update
     from gateway.sources import SourceState
+    from gateway.status import StatusKeeper
 
 logger = logging.getLogger(__name__)
 
@@ -49,6 +50,16 @@ def _limits(cluster: ir.Cluster) -> tuple[int | None, ...]:
             else (one.max_connections, one.max_pending_requests, one.max_requests, one.max_retries)
         )
     return tuple(found)
+
+
+def _status_keeper(settings: Settings) -> StatusKeeper | None:
+    """What writes statuses; ``None`` without a cluster, or if the operator wants none."""
+    if settings.kubernetes is None or settings.status is None:
+        return None
+    # The client of the Kubernetes API takes memory that a gateway with manifests in a folder does not need.
+    from gateway.status import make_keeper
+
+    return make_keeper(settings, settings.kubernetes, settings.status)
 
 
 class Gateway:
@@ -81,6 +92,10 @@ class Gateway:
         self._admin = AdminServer(self.settings.admin, self) if settings or admin_port is not None else None
         self._supervisor = Supervisor(self.settings, self._changed)
         self._source = make_source(self.settings)
+        self._status = _status_keeper(self.settings)
+        self._status_task: asyncio.Task[None] | None = None
+        self._offered: tuple[Update | None, tuple[Diagnostic, ...]] = (None, ())
+        """What statuses were last made from."""
         self._change = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._made_at = 0.0
@@ -123,13 +138,16 @@ class Gateway:
         ]
         for task in self._tasks:
             task.add_done_callback(lambda _: self.wake())
+        if self._status is not None:
+            self._status_task = loop.create_task(self._status.run(), name="status")
 
     async def drain(self) -> int:
         """Fail readiness, finish what runs, end: how many connections were cut.
 
         See :class:`gateway.settings.DrainSettings` for the times.
         """
-        cut = await self._supervisor.drain()
+        # Another replica writes statuses while this one drains.
+        cut, _ = await asyncio.gather(self._supervisor.drain(), self._end_status())
         await self.close()
         return cut
 
@@ -143,9 +161,16 @@ class Gateway:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await self._end_status()
         await self._supervisor.close()
         if self._admin is not None:
             await self._admin.close()
+
+    async def _end_status(self) -> None:
+        task, self._status_task = self._status_task, None
+        if task is not None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Wait for a condition on this object. Raises what ended the source, if it ended."""
@@ -208,6 +233,7 @@ class Gateway:
             clusters=plane.deltas.cluster_names(),
             breakers=self._breaker_limits(),
             source=source,
+            status=self._status.facts() if self._status is not None else None,
         )
 
     def _breaker_limits(self) -> Mapping[str, tuple[int | None, ...]]:
@@ -281,8 +307,18 @@ class Gateway:
         )
         self._reported, self._since = (self.applied, self.update, found), None
 
+    def _offer_status(self) -> None:
+        """Statuses say what is in force."""
+        if self._status is None or self.update is None or not self.applied or self._source.status().stale:
+            return
+        found = self.facts().diagnostics
+        if self._offered[0] is not self.update or self._offered[1] != found:
+            self._offered = (self.update, found)
+            self._status.offer(self.update.model, self.update.resources, found)
+
     def _changed(self) -> None:
         self._report()
+        self._offer_status()
         self._change.set()
         if self.on_change is not None:
             self.on_change()

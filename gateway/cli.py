@@ -29,12 +29,14 @@ from gateway.settings import (
     ReloadSettings,
     Settings,
     SettingsError,
+    StatusSettings,
     WorkerSettings,
     check_address,
     default_workers,
     manifest_variables,
     own_namespace,
     parse_address,
+    parse_service,
     read_environment,
 )
 
@@ -144,6 +146,13 @@ def run(
         list[str] | None,
         typer.Option(help="Replace ${NAME} in manifests for variables that begin so.", metavar="PREFIX"),
     ] = None,
+    publish_service: Annotated[
+        str | None, typer.Option(help="NAMESPACE/NAME of the Service whose addresses Ingresses get.")
+    ] = None,
+    publish_address: Annotated[
+        list[str] | None, typer.Option(help="Address that Ingresses get instead, may be repeated.")
+    ] = None,
+    status: Annotated[bool, typer.Option(help="Write status of objects in Kubernetes.")] = True,
     access_log: Annotated[AccessLog, typer.Option(help="Access log on standard output.")] = "off",
     log_level: Annotated[LogLevel | None, typer.Option(help="Process log. (default: info)")] = None,
 ) -> None:
@@ -161,6 +170,7 @@ def run(
             strict_label_selectors=env.strict_label_selectors,
             variables=manifest_variables(expand_variables or env.expand_variables),
             allow_unenforced_auth=allow_unenforced_auth or env.allow_unenforced_auth,
+            status=_status(publish_service, publish_address, env) if status else None,
             access_log=access_log,
             log_level=level,
             log_json=env.json_logging,
@@ -466,6 +476,14 @@ def _kubernetes(
 def _reload(env: Environment, *, folder: bool) -> ReloadSettings:
     reload = ReloadSettings() if folder else ReloadSettings(quiet=_QUIET)
     return reload if env.reload_max_delay is None else replace(reload, max_delay=env.reload_max_delay)
+
+
+def _status(service: str | None, addresses: list[str] | None, env: Environment) -> StatusSettings:
+    return StatusSettings(
+        mappings=env.mapping_status,
+        service=parse_service("--publish-service", service) if service else "",
+        addresses=tuple(addresses or ()),
+    )
 
 
 def _drain(grace: float, timeout: float | None, env: Environment) -> DrainSettings:

@@ -148,6 +148,18 @@ class KubernetesSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class StatusSettings:
+    """What is written into ``status`` of objects of a cluster, by one of the replicas."""
+
+    mappings: bool = True
+    """Statuses of Mappings; Emissary writes them only when ``AMBASSADOR_UPDATE_MAPPING_STATUS`` is ``true``."""
+    service: str = ""
+    """``namespace/name`` of the Service whose addresses Ingresses get; empty for the one with Emissary's label."""
+    addresses: tuple[str, ...] = ()
+    """Addresses that Ingresses get instead."""
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """The whole tree."""
 
@@ -171,6 +183,8 @@ class Settings:
     """Lowest level of the process log on standard error."""
     log_json: bool = False
     """The process log as JSON lines, for log collectors that parse."""
+    status: StatusSettings | None = field(default_factory=StatusSettings)
+    """``None`` writes none, and takes no part in the election. Without :attr:`kubernetes` it means nothing."""
     listen: ListenSettings = field(default_factory=ListenSettings)
     drain: DrainSettings = field(default_factory=DrainSettings)
     admin: AdminSettings = field(default_factory=AdminSettings)
@@ -187,6 +201,8 @@ class Environment:
     """``AMBASSADOR_ID``"""
     namespace: str | None = None
     """``AMBASSADOR_NAMESPACE``"""
+    mapping_status: bool = True
+    """``AMBASSADOR_UPDATE_MAPPING_STATUS``: ``false`` leaves statuses of Mappings alone"""
     drain_time: float | None = None
     """``AMBASSADOR_DRAIN_TIME``, seconds"""
     reload_max_delay: float | None = None
@@ -229,6 +245,7 @@ def read_environment(environ: Mapping[str, str] | None = None) -> Environment:
     return Environment(
         ambassador_id=env.get("AMBASSADOR_ID") or None,
         namespace=env.get("AMBASSADOR_NAMESPACE") or None,
+        mapping_status=_boolean(env, "AMBASSADOR_UPDATE_MAPPING_STATUS", default=True),
         drain_time=_seconds(env, "AMBASSADOR_DRAIN_TIME"),
         reload_max_delay=_seconds(env, "AMBASSADOR_RECONFIG_MAX_DELAY"),
         workers=_integer(env, "ENVOY_CONCURRENCY"),
@@ -275,6 +292,14 @@ def worker_environment(import_path: list[str], environ: Mapping[str, str] | None
     env["PYTHONPATH"] = os.pathsep.join(path or os.getcwd() for path in import_path)
     env.setdefault("MALLOC_ARENA_MAX", "2")
     return env
+
+
+def parse_service(flag: str, text: str) -> str:
+    """Check ``namespace/name``. Raises :class:`SettingsError`."""
+    namespace, slash, name = text.partition("/")
+    if not (namespace and slash and name) or "/" in name:
+        raise SettingsError(f"{flag}: {text!r} names no Service; write NAMESPACE/NAME, for example edge/sluice")
+    return text
 
 
 def default_workers() -> int:
@@ -340,5 +365,6 @@ def _config_folder(env: Mapping[str, str]) -> str | None:
     return env.get("AMBASSADOR_CONFIG_DIR") or (os.path.join(base, "ambassador-config") if base else None)
 
 
-def _boolean(env: Mapping[str, str], name: str) -> bool:
-    return env.get(name, "").lower() in {"1", "true", "yes", "on"}
+def _boolean(env: Mapping[str, str], name: str, *, default: bool = False) -> bool:
+    text = env.get(name, "").lower()
+    return text in {"1", "true", "yes", "on"} if text else default

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from gateway.admin.state import Facts, Observed
     from gateway.sources import SourceStatus
+    from gateway.status.keeper import StatusFacts
 
 CLASSES = ("none", "1xx", "2xx", "3xx", "4xx", "5xx")
 """Labels of ``Row.classes``: no answer was sent, then the first digit of the status."""
@@ -209,6 +210,8 @@ def _configuration(facts: Facts) -> Iterator[Metric]:
         value=facts.update_failures,
     )
     yield from _source(facts.source)
+    if facts.status is not None:
+        yield from _status(facts.status)
     found = GaugeMetricFamily("sluice_diagnostics", "Findings in the current manifests.", labels=["severity"])
     for severity in ("error", "warning", "notice"):
         found.add_metric([severity], sum(one.severity == severity for one in facts.diagnostics))
@@ -251,6 +254,15 @@ def _source(status: SourceStatus) -> Iterator[Metric]:
         for kind, count in sorted(by_kind.items()):
             counter.add_metric([status.name, kind], count)
         yield counter
+
+
+def _status(status: StatusFacts) -> Iterator[Metric]:
+    yield GaugeMetricFamily("sluice_leader", "1 while this replica writes statuses.", value=float(status.leading))
+    yield GaugeMetricFamily("sluice_status_pending", "Objects whose status waits to be written.", value=status.pending)
+    writes = CounterMetricFamily("sluice_status_writes", "Writes of statuses.", labels=["result"])
+    for result, count in status.writes.items():
+        writes.add_metric([result], count)
+    yield writes
 
 
 def _process_wide(counters: Counters) -> Iterator[Metric]:

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from gateway.admin.metrics import Counters
     from gateway.diagnostics import Diagnostic
     from gateway.sources import SourceStatus
+    from gateway.status.keeper import StatusFacts
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,8 @@ class Facts:
     then of the high one; ``None`` where there is no limit."""
     source: SourceStatus
     """Where the objects come from, and how that is doing."""
+    status: StatusFacts | None = None
+    """Of writing statuses; ``None`` where none are written."""
 
 
 class Observed(Protocol):

@@ -13,6 +13,7 @@ from gateway.admin.state import Facts
 from gateway.diagnostics import Diagnostic, Origin
 from gateway.settings import AdminSettings
 from gateway.sources import SourceStatus
+from gateway.status.keeper import StatusFacts
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -216,6 +217,20 @@ async def test_metrics_have_names_and_no_unknown_rows() -> None:
     assert "process_resident_memory_bytes" in page
     assert page.count("sluice_upstream_timeouts_total{") == 1, "row 9 has no name any more"
     assert page.count("sluice_upstream_circuit_breaker_open{") == 3, "what has no limit is never open"
+
+
+async def test_metrics_of_statuses_are_there_where_some_are_written() -> None:
+    state = State()
+    async with serving(state) as port:
+        assert "sluice_leader" not in (await get(port, "/metrics"))[1]
+        state.current = replace(FACTS, status=StatusFacts(leading=True, pending=3, writes={"written": 7, "failed": 0}))
+        lines = set((await get(port, "/metrics"))[1].splitlines())
+    assert {
+        "sluice_leader 1.0",
+        "sluice_status_pending 3.0",
+        'sluice_status_writes_total{result="written"} 7.0',
+        'sluice_status_writes_total{result="failed"} 0.0',
+    } <= lines
 
 
 async def test_metrics_work_before_the_first_configuration() -> None:
