@@ -170,6 +170,7 @@ def run(
             strict_label_selectors=env.strict_label_selectors,
             variables=manifest_variables(expand_variables or env.expand_variables),
             allow_unenforced_auth=allow_unenforced_auth or env.allow_unenforced_auth,
+            consul=env.consul,
             status=_status(publish_service, publish_address, env) if status else None,
             access_log=access_log,
             log_level=level,

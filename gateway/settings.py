@@ -160,6 +160,22 @@ class StatusSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class ConsulSettings:
+    """How Consul is asked where a ConsulResolver names one; the variables are those of Consul's own clients."""
+
+    token: str = field(default="", repr=False)
+    """``CONSUL_HTTP_TOKEN``"""
+    token_file: str = ""
+    """``CONSUL_HTTP_TOKEN_FILE``, read again for every query; wins over ``token``."""
+    address: str = ""
+    """``CONSUL_HTTP_ADDR``: the only Consul that may see the token; empty for all that resolvers name."""
+    tls: bool = False
+    """``CONSUL_HTTP_SSL``: HTTPS for addresses without a scheme."""
+    ca_file: str = ""
+    """``CONSUL_CACERT``: PEM file of the authorities that sign for Consul; empty for those of the system."""
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """The whole tree."""
 
@@ -183,6 +199,7 @@ class Settings:
     """Lowest level of the process log on standard error."""
     log_json: bool = False
     """The process log as JSON lines, for log collectors that parse."""
+    consul: ConsulSettings = field(default_factory=ConsulSettings)
     status: StatusSettings | None = field(default_factory=StatusSettings)
     """``None`` writes none, and takes no part in the election. Without :attr:`kubernetes` it means nothing."""
     listen: ListenSettings = field(default_factory=ListenSettings)
@@ -201,6 +218,8 @@ class Environment:
     """``AMBASSADOR_ID``"""
     namespace: str | None = None
     """``AMBASSADOR_NAMESPACE``"""
+    consul: ConsulSettings = field(default_factory=ConsulSettings)
+    """``CONSUL_HTTP_TOKEN`` and the like"""
     mapping_status: bool = True
     """``AMBASSADOR_UPDATE_MAPPING_STATUS``: ``false`` leaves statuses of Mappings alone"""
     drain_time: float | None = None
@@ -245,6 +264,13 @@ def read_environment(environ: Mapping[str, str] | None = None) -> Environment:
     return Environment(
         ambassador_id=env.get("AMBASSADOR_ID") or None,
         namespace=env.get("AMBASSADOR_NAMESPACE") or None,
+        consul=ConsulSettings(
+            token=env.get("CONSUL_HTTP_TOKEN", ""),
+            token_file=env.get("CONSUL_HTTP_TOKEN_FILE", ""),
+            address=env.get("CONSUL_HTTP_ADDR", ""),
+            tls=_boolean(env, "CONSUL_HTTP_SSL"),
+            ca_file=env.get("CONSUL_CACERT", ""),
+        ),
         mapping_status=_boolean(env, "AMBASSADOR_UPDATE_MAPPING_STATUS", default=True),
         drain_time=_seconds(env, "AMBASSADOR_DRAIN_TIME"),
         reload_max_delay=_seconds(env, "AMBASSADOR_RECONFIG_MAX_DELAY"),
@@ -291,6 +317,8 @@ def worker_environment(import_path: list[str], environ: Mapping[str, str] | None
     env = dict(os.environ if environ is None else environ)
     env["PYTHONPATH"] = os.pathsep.join(path or os.getcwd() for path in import_path)
     env.setdefault("MALLOC_ARENA_MAX", "2")
+    # Only the master speaks to Consul.
+    env.pop("CONSUL_HTTP_TOKEN", None)
     return env
 
 

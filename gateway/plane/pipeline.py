@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from gateway.ir import Encoder
 from gateway.resources.reader import ReadSettings
 from gateway.sources import DirectorySource
+from gateway.sources.consul import ConsulError, WithConsul
 from gateway.translate import Memo, TranslateSettings, translate
 from gateway.translate.references import References
 
@@ -16,8 +17,9 @@ if TYPE_CHECKING:
     from gateway.diagnostics import Diagnostic
     from gateway.ir import Gateway, Section
     from gateway.resources import ResourceSet
-    from gateway.settings import KubernetesSettings, Settings
+    from gateway.settings import ConsulSettings, KubernetesSettings, Settings
     from gateway.sources import Source, SourceState
+    from gateway.sources.consul.follower import Consul
     from gateway.sources.kubernetes import KubernetesSource
 
 
@@ -73,7 +75,19 @@ def translate_settings(settings: Settings) -> TranslateSettings:
 
 
 def make_source(settings: Settings) -> Source:
-    """Files and folders, or the cluster where there are none."""
+    """Files and folders, or the cluster where there are none; with the instances that Consul knows."""
+    return WithConsul(_objects(settings), settings.namespace, lambda: _consul(settings.consul))
+
+
+def _consul(settings: ConsulSettings) -> Consul:
+    try:
+        from gateway.sources.consul.client import ConsulClient
+    except ImportError as error:
+        raise ConsulError(f"Consul cannot be asked without the package {error.name}") from error
+    return ConsulClient(settings)
+
+
+def _objects(settings: Settings) -> Source:
     if settings.kubernetes is not None:
         return kubernetes_source(settings, settings.kubernetes)
     return _folders(settings)

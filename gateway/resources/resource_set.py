@@ -113,6 +113,12 @@ class ResourceSet:
         kept = {kind: members for kind, members in {**self._views, **changed}.items() if members}
         return ResourceSet(by_key, kept, places)
 
+    def joined(self, kind: type[R], members: tuple[R, ...]) -> ResourceSet:
+        """The set with all objects of a type that it has none of, in order; ``members`` itself becomes their view."""
+        by_key: dict[ObjectKey, Resource] = dict(self._by_key)
+        by_key.update((item.key, item) for item in members)
+        return ResourceSet(by_key, {**self._views, kind: members} if members else self._views, self._locations)
+
     def of(self, kind: type[R]) -> tuple[R, ...]:
         """All objects of one type, ordered by namespace and name (those of a generic type by kind first)."""
         return cast("tuple[R, ...]", self._views.get(kind, ()))

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from gateway.base.durations import DurationError, parse_duration_ms
 from gateway.base.globs import is_glob
-from gateway.resources.hosts import Host, Listener
+from gateway.resources.consul import consul_url
+from gateway.resources.hosts import ConsulResolver, Host, Listener
 from gateway.resources.mapping import Mapping
 from gateway.resources.module import Module
 from gateway.resources.networking import Ingress
@@ -46,10 +47,21 @@ def broken_rules(resource: Resource) -> Iterator[Problem]:
             yield from _module(resource.spec.config, "spec.config")
         case Ingress():
             yield from _ingress(resource)
+        case ConsulResolver():
+            yield from _consul_resolver(resource)
 
 
 def _error(path: str, message: str, hint: str = "") -> Problem:
     return Problem("error", "field-rule", path, message, hint)
+
+
+def _consul_resolver(resolver: ConsulResolver) -> Iterator[Problem]:
+    if not resolver.spec.datacenter:
+        yield _error("spec.datacenter", "is required, as in Emissary", "Consul's own default is dc1")
+    try:
+        consul_url(resolver.spec.address)
+    except ValueError as error:
+        yield _error("spec.address", str(error))
 
 
 def _mapping(mapping: Mapping) -> Iterator[Problem]:

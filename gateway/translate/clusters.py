@@ -13,8 +13,9 @@ from gateway import ir
 from gateway.base.differences import same_objects
 from gateway.diagnostics import Collector
 from gateway.resources import EndpointSlice, Secret, Service, TLSContext
+from gateway.resources.consul import ConsulService
 from gateway.translate.certificates import secret_place
-from gateway.translate.discovery import DnsWish, discover, has_address
+from gateway.translate.discovery import DnsWish, discover, discover_consul, has_address
 from gateway.translate.services import service_key
 from gateway.translate.tlssettings import find_context
 from gateway.translate.upstreamtls import upstream_tls
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from gateway.diagnostics import Diagnostic
     from gateway.resources import ResourceSet
+    from gateway.resources.consul import ConsulTarget
     from gateway.resources.model import Resource
     from gateway.translate.certificates import CertificateStore
 
@@ -67,6 +69,8 @@ class ClusterSpec:
     port: int | str
     endpoints: bool = False
     """Balance over the endpoints instead of the address of the Service (KubernetesEndpointResolver)."""
+    consul: ConsulTarget | None = None
+    """Balance over what Consul knows instead."""
     tls: TlsRequest | None = None
     connect_timeout_ms: int = CONNECT_TIMEOUT_MS
     idle_timeout_ms: int = IDLE_TIMEOUT_MS
@@ -121,6 +125,7 @@ class ClusterTable:
             resources.of(EndpointSlice),
             resources.of(Secret),
             resources.of(TLSContext),
+            resources.of(ConsulService),
         )
         self.same_world = bool(known_world) and all(a is b for a, b in zip(self.world, known_world, strict=True))
         self._whole = bool(known_world)
@@ -171,10 +176,13 @@ class ClusterTable:
         return built
 
     def _inputs(self, spec: ClusterSpec) -> tuple[Resource | None, ...]:
-        service: Service | None = None
+        service: Service | ConsulService | None = None
         slices: list[EndpointSlice] = []
         key = service_key(spec.host)
-        if key is not None:
+        if spec.consul is not None:
+            known = self._resources.by_key(spec.consul.key)
+            service = known if isinstance(known, ConsulService) else None
+        elif key is not None:
             service = self._resources.get(Service, *key)
             if spec.endpoints or not has_address(service):
                 slices = self._slices_of(key)
@@ -202,14 +210,19 @@ class ClusterTable:
     def _build(self, spec: ClusterSpec, inputs: tuple[Resource | None, ...]) -> ClusterResult:
         service, context, secret, ca_secret, *slices = inputs
         found = Collector()
-        target = discover(
-            spec.host,
-            spec.port,
-            service=service if isinstance(service, Service) else None,
-            slices=[item for item in slices if isinstance(item, EndpointSlice)] if spec.endpoints or slices else None,
-            dns=spec.dns,
-            found=found,
-        )
+        if spec.consul is not None:
+            target = discover_consul(spec.host, service if isinstance(service, ConsulService) else None, found)
+        else:
+            target = discover(
+                spec.host,
+                spec.port,
+                service=service if isinstance(service, Service) else None,
+                slices=[item for item in slices if isinstance(item, EndpointSlice)]
+                if spec.endpoints or slices
+                else None,
+                dns=spec.dns,
+                found=found,
+            )
         http2 = spec.http2 or target.app_protocol in HTTP2_PROTOCOLS
         failure = ""
         tls: ir.UpstreamTls | None = None

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from gateway.diagnostics import Collector
     from gateway.resources import EndpointSlice, Service
+    from gateway.resources.consul import ConsulService
     from gateway.resources.core import ServicePort, SliceEndpoint
 
 _NOWHERE = Origin()
@@ -77,6 +78,15 @@ def discover(
     if address is not None:
         return Target(endpoints=(ir.Endpoint(address, number),), app_protocol=spoken)
     return Target(dns=dns.target(host, number), app_protocol=spoken)
+
+
+def discover_consul(name: str, service: ConsulService | None, found: Collector) -> Target:
+    """The instances that Consul knows; ``service`` is ``None`` before it has answered."""
+    instances = service.instances if service is not None else ()
+    if not instances:
+        said = "Consul has none that passes its checks" if service is not None else "Consul has not been heard"
+        found.warning("no-endpoints", f"{name} has no instance, {said}: requests get 503", _NOWHERE, "spec.service")
+    return Target(endpoints=tuple(ir.Endpoint(item.address, item.port, item.weight) for item in instances))
 
 
 def _service_port(service: Service | None, port: int | str) -> ServicePort | None:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Final
 
 from gateway.resources import (
     AuthService,
-    ConsulResolver,
     DevPortal,
     LogService,
     RateLimitService,
@@ -27,7 +26,6 @@ KINDS_WITHOUT_EFFECT: Final[Map[type[Resource], str]] = {
     RateLimitService: "the limiter is not asked yet: without failure_mode_deny requests pass; RateLimits are enforced",
     TracingService: "no spans are sent yet",
     LogService: "no access log is sent to it yet; the Module's envoy_log_type writes one to standard output",
-    ConsulResolver: "Consul is not asked yet: Mappings that name it are answered 500",
     DevPortal: "there is no developer portal; the object is accepted and has no effect",
 }
 """Kinds of which nothing acts yet, and what that means for traffic."""

@@ -41,7 +41,7 @@ BASE: dict[str, Raw] = {
     "TracingService": {"service": "collector", "driver": "zipkin"},
     "LogService": {"service": "logs", "driver": "http"},
     "RateLimit": {"domain": "ambassador", "limits": [{"pattern": [{"generic_key": "x"}], "rate": 5, "unit": "second"}]},
-    "ConsulResolver": {},
+    "ConsulResolver": {"address": "consul:8500", "datacenter": "dc1"},
     "DevPortal": {},
     "KubernetesServiceResolver": {},
     "KubernetesEndpointResolver": {},
@@ -176,7 +176,7 @@ BESIDE: dict[str, Raw] = {
     "TLSContext.secret_namespacing": {"secret": "cert.d"},
 }
 """Fields without which a field means nothing; ``None`` takes one of ``BASE`` out."""
-WHOLE_KIND = {"ConsulResolver", "DevPortal"}
+WHOLE_KIND = {"DevPortal"}
 """Kinds of which one finding says that nothing of them acts."""
 
 
@@ -224,7 +224,10 @@ SURROUNDINGS = [
         },
     ),
 ]
-ALSO: dict[str, list[Raw]] = {"Module": [ambassador("RateLimitService", "limiter", {"service": "limiter"})]}
+ALSO: dict[str, list[Raw]] = {
+    "Module": [ambassador("RateLimitService", "limiter", {"service": "limiter"})],
+    "ConsulResolver": [ambassador("Mapping", "q", {"hostname": "*", "prefix": "/q/", "service": "q", "resolver": "m"})],
+}
 """What the objects of a kind work on."""
 
 

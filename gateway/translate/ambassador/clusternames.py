@@ -27,7 +27,9 @@ def cluster_name(spec: ClusterSpec, tag: str) -> str:
     parts = [f"[{spec.host}]:{spec.port}" if ":" in spec.host else f"{spec.host}:{spec.port}"]
     if spec.http2:
         parts.append("http2")
-    if spec.endpoints:
+    if spec.consul is not None:
+        parts.append(f"consul={spec.consul.place.datacenter}@{spec.consul.place.address}")
+    elif spec.endpoints:
         parts.append("endpoints")
     tls = spec.tls
     if tls is not None:

@@ -16,12 +16,14 @@ from gateway.resources import (
     ModuleConfig,
     RateLimit,
 )
+from gateway.translate.ambassador.consul import consul_places
 from gateway.translate.ambassador.ratelimits import LimitIndex, index_limits
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from gateway.resources import Host, ResourceSet
+    from gateway.resources.consul import ConsulPlace
     from gateway.translate.protection import Protection
     from gateway.translate.settings import TranslateSettings
 
@@ -39,6 +41,8 @@ class MappingContext:
     module: ModuleConfig
     resolvers: dict[str, bool]
     """Resolver name to "balances over endpoints"."""
+    consul: dict[str, ConsulPlace]
+    """Name of a ConsulResolver to where it asks."""
     selectors: tuple[LabelSelector, ...]
     """``mappingSelector`` of all Hosts: their labels are part of the canary group of Mappings without a host."""
     limits: LimitIndex
@@ -64,12 +68,14 @@ def mapping_context(
     config = module.spec.config if module is not None else ModuleConfig()
     selectors = tuple(host.spec.effective_selector for host in hosts if host.spec.effective_selector is not None)
     resolvers = known_resolvers(resources)
-    signature = (settings, module, selectors, resolvers, resources.of(RateLimit), guard)
+    consul = consul_places(resources)
+    signature = (settings, module, selectors, resolvers, consul, resources.of(RateLimit), guard)
     return MappingContext(
         signature,
         settings,
         config,
         resolvers,
+        consul,
         selectors,
         index_limits(resources.of(RateLimit)),
         guard,

@@ -144,7 +144,7 @@ def _member(
         )
     else:
         try:
-            cluster = cluster_spec(mapping, address, module, context.resolvers, context.settings, found)
+            cluster = cluster_spec(mapping, address, module, context.resolvers, context.settings, found, context.consul)
         except ResolverError as error:
             raise Refusal("resolver-unknown", "spec.resolver", str(error)) from error
         choice = ir.Choice(

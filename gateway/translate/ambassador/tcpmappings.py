@@ -17,6 +17,7 @@ from gateway.base.durations import DurationError, parse_duration_ms
 from gateway.base.globs import globs_intersect
 from gateway.diagnostics import Collector
 from gateway.resources import Host, ModuleConfig, TCPMapping, TLSContext
+from gateway.translate.ambassador.consul import consul_places
 from gateway.translate.ambassador.context import known_resolvers
 from gateway.translate.ambassador.matching import bare_host
 from gateway.translate.ambassador.termination import TerminationError, tcp_termination
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from gateway.resources import Module, ResourceSet
+    from gateway.resources.consul import ConsulPlace
     from gateway.translate.certificates import CertificateStore
     from gateway.translate.clusters import ClusterTable
     from gateway.translate.settings import TranslateSettings
@@ -46,6 +48,7 @@ class _Surroundings:
     settings: TranslateSettings
     module: ModuleConfig
     resolvers: Map[str, bool]
+    consul: Map[str, ConsulPlace]
     store: CertificateStore
     clusters: ClusterTable
 
@@ -63,7 +66,9 @@ def translate_tcp_mappings(
     if not mappings:
         return []
     config = module.spec.config if module is not None else ModuleConfig()
-    around = _Surroundings(resources, settings, config, known_resolvers(resources), store, clusters)
+    around = _Surroundings(
+        resources, settings, config, known_resolvers(resources), consul_places(resources), store, clusters
+    )
     groups: dict[tuple[str, int, str], list[TCPMapping]] = {}
     for mapping in mappings:
         spec = mapping.spec
@@ -178,7 +183,9 @@ def _choice(mapping: TCPMapping, share: int, around: _Surroundings, found: Colle
     origin = mapping.origin
     try:
         address = parse_service(mapping.spec.service)
-        spec = tcp_cluster_spec(mapping, address, around.module, around.resolvers, around.settings, found)
+        spec = tcp_cluster_spec(
+            mapping, address, around.module, around.resolvers, around.settings, found, around.consul
+        )
     except (ServiceError, ResolverError) as error:
         field = "spec.service" if isinstance(error, ServiceError) else "spec.resolver"
         found.error("tcp-upstream", f"{error}; its connections are closed", origin, field)

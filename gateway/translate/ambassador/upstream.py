@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from gateway.diagnostics import Collector
 from gateway.resources import Mapping
+from gateway.resources.consul import ConsulTarget
 from gateway.translate.ambassador import balancing, health, policies
 from gateway.translate.ambassador.clusternames import cluster_name
 from gateway.translate.clusters import CONNECT_TIMEOUT_MS, IDLE_TIMEOUT_MS, ClusterPolicy, ClusterSpec, TlsRequest
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping as Map
 
     from gateway.resources import ModuleConfig, TCPMapping
+    from gateway.resources.consul import ConsulPlace
     from gateway.translate.settings import TranslateSettings
 
 HTTP_PORT = 80
@@ -39,10 +41,11 @@ def cluster_spec(
     resolvers: Map[str, bool],
     settings: TranslateSettings,
     found: Collector,
+    consul: Map[str, ConsulPlace],
 ) -> ClusterSpec:
     """Translate the upstream side of a Mapping. Raises :class:`ResolverError`."""
     spec, origin = mapping.spec, mapping.origin
-    plain = _plain(mapping, address, module, resolvers, settings, found)
+    plain = _plain(mapping, address, module, resolvers, settings, found, consul)
     policy = ClusterPolicy(
         balancer=balancing.balancer(
             balancing.effective(
@@ -82,9 +85,10 @@ def tcp_cluster_spec(
     resolvers: Map[str, bool],
     settings: TranslateSettings,
     found: Collector,
+    consul: Map[str, ConsulPlace],
 ) -> ClusterSpec:
     """Translate the upstream side of a TCPMapping. Raises :class:`ResolverError`."""
-    plain = _plain(mapping, address, module, resolvers, settings, found)
+    plain = _plain(mapping, address, module, resolvers, settings, found, consul)
     balancer = balancing.balancer(module.load_balancer) if plain.endpoints else None
     return _named(replace(plain, policy=replace(plain.policy, balancer=balancer)), mapping.spec.cluster_tag)
 
@@ -96,15 +100,19 @@ def _plain(
     resolvers: Map[str, bool],
     settings: TranslateSettings,
     found: Collector,
+    consul: Map[str, ConsulPlace],
 ) -> ClusterSpec:
     """What both kinds have; the name is made later."""
     spec = mapping.spec
     resolver = spec.resolver or module.resolver or "kubernetes-service"
-    endpoints = resolvers.get(resolver)
+    target = _consul_target(mapping, address, consul.get(resolver), found)
+    endpoints = True if resolver in consul else resolvers.get(resolver)
     if endpoints is None:
-        raise ResolverError(f"there is no resolver {resolver!r} for Kubernetes services")
+        raise ResolverError(f"there is no resolver {resolver!r}")
     own = not module.use_ambassador_namespace_for_service_resolution
-    host = qualify(address.host, mapping.namespace if own else settings.namespace)
+    host = (
+        address.host if target is not None else qualify(address.host, mapping.namespace if own else settings.namespace)
+    )
     tls = _tls(mapping, address, host, found)
     if spec.circuit_breakers is not None:
         breakers = policies.breakers(spec.circuit_breakers, mapping.origin, found, "spec.circuit_breakers")
@@ -113,8 +121,9 @@ def _plain(
     return ClusterSpec(
         name="",
         host=host,
-        port=address.port or (HTTPS_PORT if tls is not None else HTTP_PORT),
+        port=(address.port if target is None else None) or (HTTPS_PORT if tls is not None else HTTP_PORT),
         endpoints=endpoints,
+        consul=target,
         tls=tls,
         dns=DnsWish(
             _either(spec.enable_ipv4, module.enable_ipv4, default=True),
@@ -125,6 +134,20 @@ def _plain(
             breakers=breakers, tcp_keepalive=policies.keepalive(module.keepalive, mapping.origin, Collector(), "")
         ),
     )
+
+
+def _consul_target(
+    mapping: Mapping | TCPMapping, address: ServiceAddress, place: ConsulPlace | None, found: Collector
+) -> ConsulTarget | None:
+    """The service of Consul that is meant; ``None`` for other resolvers, and for an IP address, as in Emissary."""
+    if place is None or address.is_ip:
+        return None
+    if "." in address.host:
+        raise ResolverError(f"a ConsulResolver takes the name of a service of Consul, without dots; got {address.host}")
+    if address.port is not None:
+        message = f"Consul knows the ports of {address.host}, so port {address.port} is ignored"
+        found.notice("service-port", message, mapping.origin, "spec.service")
+    return ConsulTarget(place, address.host)
 
 
 def _named(spec: ClusterSpec, tag: str) -> ClusterSpec:

@@ -5,10 +5,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gateway.settings import (
+    ConsulSettings,
     SettingsError,
     manifest_variables,
     own_namespace,
     parse_address,
+    parse_service,
     read_environment,
     worker_environment,
 )
@@ -58,6 +60,32 @@ def test_the_variables_of_emissary() -> None:
     )
     assert (env.ambassador_id, env.namespace, env.drain_time, env.reload_max_delay) == ("edge", "gateways", 600.0, 1.0)
     assert (env.workers, env.json_logging, env.admin_port) == (3, True, 9000)
+
+
+def test_statuses_of_mappings_are_written_unless_the_operator_says_otherwise() -> None:
+    assert read_environment({}).mapping_status
+    assert read_environment({"AMBASSADOR_UPDATE_MAPPING_STATUS": "true"}).mapping_status
+    assert not read_environment({"AMBASSADOR_UPDATE_MAPPING_STATUS": "false"}).mapping_status
+
+
+def test_the_variables_of_consul() -> None:
+    env = read_environment(
+        {
+            "CONSUL_HTTP_TOKEN": "secret",
+            "CONSUL_HTTP_ADDR": "consul:8501",
+            "CONSUL_HTTP_SSL": "true",
+            "CONSUL_CACERT": "f",
+        }
+    )
+    assert env.consul == ConsulSettings("secret", "", "consul:8501", tls=True, ca_file="f")
+    assert "secret" not in repr(env)
+    assert "CONSUL_HTTP_TOKEN" not in worker_environment([], {"CONSUL_HTTP_TOKEN": "secret"})
+
+
+@pytest.mark.parametrize("text", ["sluice", "/sluice", "edge/", "a/b/c"])
+def test_a_service_has_a_namespace(text: str) -> None:
+    with pytest.raises(SettingsError, match="NAMESPACE/NAME"):
+        parse_service("--publish-service", text)
 
 
 def test_the_namespace_of_a_pod_is_in_a_file(tmp_path: Path) -> None:
