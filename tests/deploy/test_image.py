@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support.certs import Authority
 from tests.support.charts import ROOT
 from tests.support.images import Builder, Image, debian_base, require_programs
 from tests.support.manifests import host, mapping, write
 from tests.support.processes import ChildProcess
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 pytestmark = [pytest.mark.image, pytest.mark.timeout(1800)]
 
@@ -119,7 +120,7 @@ def test_nothing_is_there_that_a_gateway_does_not_need(image: Image) -> None:
     assert (found, raised, writable, uncompiled) == ([], [], [], [])
 
 
-def inside(image: Image, script: str, command: Sequence[str]) -> list[str]:
+def inside(image: Image, script: str, command: Sequence[str], variables: Mapping[str, str] | None = None) -> list[str]:
     """A command in the image: a network and mounts of its own, the image read-only, no rights and no way to get any.
 
     What a container runtime provides is mounted by ``script``, beside /proc, /dev and an empty /tmp.
@@ -134,7 +135,8 @@ def inside(image: Image, script: str, command: Sequence[str]) -> list[str]:
     # By its place: the environment of the image has no path to it.
     enter = [str(shutil.which("unshare")), f"--root={image.root}", f"--setgid={USER}", f"--setuid={USER}"]
     become = shlex.join([*enter, *command])
-    env = shlex.join(["env", "-i", *(f"{name}={value}" for name, value in image.environment.items())])
+    environment = {**image.environment, **(variables or {})}
+    env = shlex.join(["env", "-i", *(f"{name}={value}" for name, value in environment.items())])
     outer = ["setpriv", "--no-new-privs", "--clear-groups", "unshare", "--net", "--mount", "sh", "-c"]
     return [*outer, f"{prepare} exec {env} {become}"]
 
@@ -173,6 +175,22 @@ def test_a_started_image_answers(image: Image, tmp_path: Path) -> None:
         mounts = Path(f"/proc/{process.pid}/mountinfo").read_text(encoding="utf-8").splitlines()
         (root,) = [line.split() for line in mounts if line.split()[4] == "/"]
         assert root[5].split(",")[0] == "ro"
+
+
+def test_a_pod_without_an_api_server_waits_for_it(image: Image, tmp_path: Path) -> None:
+    """As Kubernetes starts it, with no arguments: alive, so that it is not restarted, and not ready."""
+    account = tmp_path / "account"
+    account.mkdir(mode=0o755)
+    for name, text in (("token", "none"), ("namespace", "edge"), ("ca.crt", Authority("cluster").pem)):
+        (account / name).write_text(text, encoding="ascii")
+    place = shlex.quote(f"{image.root}/var/run/secrets/kubernetes.io/serviceaccount")
+    mount = f"mkdir -p {place}; mount --bind {shlex.quote(str(account))} {place};"
+    # Nobody listens on port 1 of this network.
+    cluster = {"KUBERNETES_SERVICE_HOST": "127.0.0.1", "KUBERNETES_SERVICE_PORT": "1", "ENVOY_CONCURRENCY": "1"}
+    arguments = [*image.config["Entrypoint"], "run"]
+    with ChildProcess(inside(image, mount, arguments, cluster), tmp_path / "log") as process:
+        process.wait_for(lambda: ask(process.pid, "http://127.0.0.1:8877/healthz") == "200", "alive")
+        assert ask(process.pid, "http://127.0.0.1:8877/ready") == "503"
 
 
 def ask(pid: int, url: str) -> str:
