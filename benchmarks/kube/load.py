@@ -30,16 +30,20 @@ class SteadyLoad:
     """h2load over HTTP/1.1 with keep-alive, on a route that does not change."""
 
     def __init__(self, port: int, hosts: int, rate: int, seconds: float, log: Path) -> None:
-        self._log = log
+        self._log, self._seconds = log, seconds
         log.unlink(missing_ok=True)
         words = ["h2load", "--h1", "--clients", str(_CONNECTIONS), "--rps", str(rate // _CONNECTIONS)]
         words += ["--duration", str(round(seconds)), "--log-file", str(log)]
-        words += ["--header", f"Host: {host_name(1 % hosts)}", f"http://127.0.0.1:{port}{prefix(1)}"]
+        # A header "Host" would be the second one.
+        words += ["--header", f":authority: {host_name(1 % hosts)}", f"http://127.0.0.1:{port}{prefix(1)}"]
         self._process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
     def wait(self) -> Latencies:
         """Blocks until the end."""
-        said = self._process.communicate()[0]
+        try:
+            said = self._process.communicate(timeout=self._seconds + 30)[0]
+        finally:
+            self._process.kill()
         if self._process.returncode:
             raise RuntimeError(f"h2load ended with {self._process.returncode}: {said[-500:]}")
         # A line is the start in microseconds, the status, and the time in microseconds; -1 is a broken stream.
