@@ -147,7 +147,7 @@ def run(
         typer.Option(help="Replace ${NAME} in manifests for variables that begin so.", metavar="PREFIX"),
     ] = None,
     publish_service: Annotated[
-        str | None, typer.Option(help="NAMESPACE/NAME of the Service whose addresses Ingresses get.")
+        str | None, typer.Option(help="NAMESPACE/NAME of the Service whose addresses all Ingresses get.")
     ] = None,
     publish_address: Annotated[
         list[str] | None, typer.Option(help="Address that Ingresses get instead, may be repeated.")

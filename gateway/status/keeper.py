@@ -148,7 +148,14 @@ class StatusKeeper:
         mine = self._publishing
         table = StatusTable()
         writer = StatusWriter(
-            client, paths, mine.watched, self._clock, mine.limits, lambda: self.leading, self._results
+            client,
+            paths,
+            mine.watched,
+            self._clock,
+            mine.limits,
+            lambda: self.leading,
+            self._results,
+            takes_over=bool(mine.service or mine.addresses),
         )
         self._writer = writer
         self._look.set()

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from gateway.status.ownership import managers
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -36,12 +38,15 @@ class Known:
 
     status: RawStatus
     version: str
+    writers: frozenset[str] = frozenset()
+    """Who wrote the addresses of an Ingress."""
 
     @classmethod
     def of(cls, raw: dict[str, Any]) -> Known:
         """From the object."""
         status = raw.get("status")
-        return cls(status if isinstance(status, dict) else {}, str(raw["metadata"].get("resourceVersion", "")))
+        version = str(raw["metadata"].get("resourceVersion", ""))
+        return cls(status if isinstance(status, dict) else {}, version, managers(raw))
 
 
 class Queue:

@@ -13,8 +13,9 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Protocol
 
 from gateway.kube import ApiFailure, Unreachable
+from gateway.status.ownership import is_foreign, shown
 from gateway.status.queue import Known, Queue
-from gateway.status.wanted import merge_patch
+from gateway.status.wanted import IngressStatus, merge_patch
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -24,13 +25,14 @@ if TYPE_CHECKING:
     from gateway.base.keys import ObjectKey
     from gateway.kube import ResourcePath
     from gateway.kube.lease import Clock
+    from gateway.status.ownership import Shown
     from gateway.status.queue import WriteLimits
     from gateway.status.wanted import RawStatus, Wanted
 
 logger = logging.getLogger(__name__)
 
-RESULTS = ("written", "missing", "conflict", "refused", "invalid", "failed")
-"""Labels of the metric: ``missing`` objects are gone, ``failed`` writes are tried again."""
+RESULTS = ("written", "missing", "conflict", "foreign", "refused", "invalid", "failed")
+"""Labels of the metric: ``missing`` objects are gone, ``foreign`` addresses stay, ``failed`` writes are tried again."""
 _PAGE = 500
 _SHORTEST_S = 0.001
 """A wait that is shorter than the clock can tell would never end."""
@@ -60,9 +62,12 @@ class StatusWriter:
         limits: WriteLimits,
         leading: Callable[[], bool],
         results: Counter[str],
+        *,
+        takes_over: bool = False,
     ) -> None:
         """``paths``: the versions of each kind (with its group), the best one first. ``namespaces``: where to look,
-        everywhere without any. ``results`` counts what became of the writes."""
+        everywhere without any. ``results`` counts what became of the writes. ``takes_over``: replace addresses of
+        Ingresses that another program wrote, because an operator says which ones are right."""
         self._client, self._namespaces, self._clock, self._limits = client, namespaces, clock, limits
         self._leading, self._results = leading, results
         self._queues = {kind: Queue(versions) for kind, versions in paths.items() if versions}
@@ -70,6 +75,10 @@ class StatusWriter:
         self._work = asyncio.Event()
         self._tokens, self._filled_at = float(limits.burst), clock.now()
         self._told: set[tuple[str, int]] = set()
+        self._takes_over = takes_over
+        self._held: set[Shown] = set()
+        """Addresses that we have been told to publish so far."""
+        self._told_foreign = False
 
     @property
     def pending(self) -> int:
@@ -79,6 +88,8 @@ class StatusWriter:
     async def compare(self, wanted: Map[ObjectKey, Wanted]) -> None:
         """Begin with these statuses: list what objects say, and note those that say something else."""
         self._wanted = {key: status for key, status in wanted.items() if key.kind_group in self._queues}
+        for status in self._wanted.values():
+            self._hold(status)
         for kind, queue in self._queues.items():
             names = {(key.namespace, key.name): key for key in self._wanted if key.kind_group == kind}
             if names:
@@ -95,6 +106,7 @@ class StatusWriter:
                 self._wanted.pop(key, None)
                 queue.fresh.pop(key, None)
             else:
+                self._hold(wanted)
                 self._wanted[key] = wanted
                 queue.fresh[key] = None
         self._work.set()
@@ -131,7 +143,7 @@ class StatusWriter:
                 await self._token()
                 known = Known.of(await self._client.get(item))
             patch = merge_patch(wanted, known.status, self._now(), room=queue.room)
-            if not patch:
+            if not patch or self._stays(key, wanted, known):
                 return
             await self._token()
             body = {"metadata": {"resourceVersion": known.version}, "status": patch}
@@ -148,6 +160,28 @@ class StatusWriter:
             if "conditions" in patch:
                 self._look_for_room(queue, Known.of(stored).status)
             return
+
+    def _hold(self, wanted: Wanted) -> None:
+        if isinstance(wanted, IngressStatus):
+            self._held.add(frozenset(wanted.addresses))
+
+    def _stays(self, key: ObjectKey, wanted: Wanted, known: Known) -> bool:
+        """Whether the addresses of an Ingress are somebody else's, and stay; said once."""
+        if self._takes_over or not is_foreign(wanted, known.status, known.writers, self._held):
+            return False
+        self._results["foreign"] += 1
+        if not self._told_foreign:
+            self._told_foreign = True
+            there = ", ".join(sorted(item.ip or item.hostname for item in shown(known.status)))
+            who = ", ".join(sorted(known.writers)) or "another program"
+            logger.warning(
+                "%s shows addresses that are not ours (%s, written by %s); they stay. --publish-service or "
+                "--publish-address replaces them",
+                key,
+                there,
+                who,
+            )
+        return True
 
     def _look_for_room(self, queue: Queue, stored: RawStatus) -> None:
         """Learn from an answer whether objects of a kind keep conditions (Emissary's definitions have none)."""

@@ -150,6 +150,21 @@ async def status(kube: KubeClient, kind: str, name: str, wanted: Callable[[Any],
     return found
 
 
+def balancer(address: str) -> Object:
+    """A patch that gives a Service or an Ingress an address."""
+    return {"status": {"loadBalancer": {"ingress": [{"ip": address}]}}}
+
+
+async def shows(kube: KubeClient, name: str, address: str) -> None:
+    """Wait until an Ingress shows an address."""
+    wanted = balancer(address)["status"]["loadBalancer"]["ingress"]
+
+    def there(said: Any) -> bool:
+        return bool(said.get("loadBalancer", {}).get("ingress") == wanted)
+
+    await status(kube, "Ingress", name, there, f"with {address}")
+
+
 @pytest.mark.parametrize("room", [True, False], indirect=True)
 async def test_statuses_appear_and_a_bad_edit_shows_in_them(
     kube: KubeClient, control_plane: ControlPlane, tmp_path: Path, room: bool
@@ -215,16 +230,19 @@ async def test_objects_of_others_and_fields_of_others_stay_untouched(
         await kube.patch(GROUP, "Mapping", name, {"status": {"conditions": [foreign]}}, sub="status")
     before = await kube.get(GROUP, "Mapping", "theirs")
     backend = {"service": {"name": "svc", "port": {"number": 80}}}
-    for name in ("ours", "theirs"):
-        raw = {
+    for name, kind in (("ours", "sluice"), ("theirs", "nginx"), ("shared", "sluice")):
+        raw: Object = {
             "apiVersion": INGRESS,
             "kind": "Ingress",
             "metadata": {"name": name, "namespace": kube.namespace},
-            "spec": {"ingressClassName": {"ours": "sluice", "theirs": "nginx"}[name], "defaultBackend": backend},
+            "spec": {"ingressClassName": kind, "defaultBackend": backend},
         }
+        if name == "shared":
+            path = {"path": "/shared", "pathType": "Prefix", "backend": backend}
+            raw["spec"] = {"ingressClassName": kind, "rules": [{"http": {"paths": [path]}}]}
         await kube.apply([raw])
-        address = {"status": {"loadBalancer": {"ingress": [{"ip": "198.51.100.1"}]}}}
-        await kube.patch(INGRESS, "Ingress", name, address, sub="status")
+        if name != "ours":
+            await kube.patch(INGRESS, "Ingress", name, balancer("198.51.100.1"), sub="status")
     service: Object = {
         "apiVersion": "v1",
         "kind": "Service",
@@ -232,21 +250,26 @@ async def test_objects_of_others_and_fields_of_others_stay_untouched(
         "spec": {"type": "LoadBalancer", "ports": [{"port": 80}]},
     }
     await kube.apply([service])
-    address = {"status": {"loadBalancer": {"ingress": [{"ip": "192.0.2.7"}]}}}
-    await kube.patch("v1", "Service", "edge", address, sub="status")
-    with Replica(tmp_path / "a", control_plane.admin.path, kube.namespace):
+    await kube.patch("v1", "Service", "edge", balancer("192.0.2.7"), sub="status")
+    with Replica(tmp_path / "a", control_plane.admin.path, kube.namespace) as replica:
         shown = await status(kube, "Mapping", "ours", lambda said: said.get("state") == "Running", "running")
         assert foreign in shown["status"]["conditions"]
-        await status(
-            kube,
-            "Ingress",
-            "ours",
-            lambda said: said["loadBalancer"]["ingress"] == [{"ip": "192.0.2.7"}],
-            "with the address of the Service",
+        await shows(kube, "ours", "192.0.2.7")
+        await eventually(
+            _async(lambda: replica.metric('sluice_status_writes_total{result="foreign"}') > 0), lambda: "left alone"
         )
+        shared = await kube.get(INGRESS, "Ingress", "shared")
+        assert shared["status"]["loadBalancer"]["ingress"] == [{"ip": "198.51.100.1"}]
         other = await kube.get(INGRESS, "Ingress", "theirs")
         assert other["status"]["loadBalancer"]["ingress"] == [{"ip": "198.51.100.1"}]
         assert (await kube.get(GROUP, "Mapping", "theirs"))["metadata"] == before["metadata"]
+    # The operator switches over; from then on the addresses are ours, also for a process that was not told.
+    chosen = ("--publish-service", f"{kube.namespace}/edge")
+    with Replica(tmp_path / "b", control_plane.admin.path, kube.namespace, *chosen):
+        await shows(kube, "shared", "192.0.2.7")
+    await kube.patch("v1", "Service", "edge", balancer("192.0.2.8"), sub="status")
+    with Replica(tmp_path / "c", control_plane.admin.path, kube.namespace):
+        await shows(kube, "shared", "192.0.2.8")
 
 
 @pytest.mark.slow

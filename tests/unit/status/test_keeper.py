@@ -379,6 +379,37 @@ def test_ingresses_get_what_the_service_has(labelled: bool) -> None:
     run(story())
 
 
+@pytest.mark.parametrize("chosen", [True, False])
+def test_addresses_of_another_gateway_are_replaced_if_an_operator_chose_ours(chosen: bool) -> None:
+    async def story() -> None:
+        api, time = FakeObjects(), VirtualClock()
+        raw: Object = {
+            "apiVersion": "networking.k8s.io/v1",
+            "kind": "Ingress",
+            "metadata": {"name": "i", "namespace": "default"},
+            "spec": {
+                "ingressClassName": "sluice",
+                "defaultBackend": {"service": {"name": "svc", "port": {"number": 80}}},
+            },
+        }
+        where = "/apis/networking.k8s.io/v1/namespaces/default/ingresses/i"
+        api.put(where, {**raw, "status": {"loadBalancer": {"ingress": [{"ip": "198.51.100.1"}]}}})
+        labels = {"app.kubernetes.io/component": "ambassador-service"}
+        balancer = {"loadBalancer": {"ingress": [{"ip": "192.0.2.7"}]}}
+        api.put("/api/v1/namespaces/edge/services/edge", {"metadata": {"labels": labels}, "status": balancer})
+        replica = Replica(api, time, address="192.0.2.7" if chosen else "")
+        try:
+            replica.serve(raw)
+            await passing(time, 15)
+            shown = api.status(where)["loadBalancer"]["ingress"]
+            assert shown == [{"ip": "192.0.2.7" if chosen else "198.51.100.1"}]
+            assert replica.keeper.facts().writes["foreign"] == (0 if chosen else 1)
+        finally:
+            await replica.stop()
+
+    run(story())
+
+
 def test_a_fault_of_ours_is_survived(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
     def crash(*_: object) -> None:
         raise RuntimeError(" ".join(("secret", "text")))
