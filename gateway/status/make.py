@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import re
 import socket
+from hashlib import sha256
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from gateway.base.hashing import content_hash
 from gateway.kube import Access, KubeClient
 from gateway.status.keeper import LEASE, Publishing, StatusKeeper
 
 if TYPE_CHECKING:
     from gateway.settings import KubernetesSettings, Settings, StatusSettings
 
-_DIGITS = 8
+_MAX_ID, _DIGITS = 40, 8
+"""With both of them the name is a DNS label (RFC 1123), at most 63 characters."""
 
 
 def make_keeper(settings: Settings, cluster: KubernetesSettings, status: StatusSettings) -> StatusKeeper:
@@ -33,5 +35,13 @@ def make_keeper(settings: Settings, cluster: KubernetesSettings, status: StatusS
 
 
 def lease_name(ambassador_id: str) -> str:
-    """The Lease of the gateways with one id: those with another have objects of their own."""
-    return LEASE if ambassador_id == "default" else f"{LEASE}-{content_hash(ambassador_id)[:_DIGITS]}"
+    """The Lease of the gateways with one id: those with another have objects of their own.
+
+    The chart computes the same, to give rights to this Lease alone; so it uses nothing that Helm does not have.
+    """
+    if ambassador_id == "default":
+        return LEASE
+    label = re.sub("[^A-Za-z0-9-]+", "-", ambassador_id).lower().strip("-")[:_MAX_ID].strip("-")
+    if label == ambassador_id:
+        return f"{LEASE}-{label}"
+    return "-".join(filter(None, (LEASE, label, sha256(ambassador_id.encode()).hexdigest()[:_DIGITS])))

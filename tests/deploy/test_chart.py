@@ -10,6 +10,7 @@ import typer
 from gateway.cli import app
 from gateway.resources.registry import KNOWN_KINDS
 from gateway.settings import read_environment
+from gateway.status.make import lease_name
 from tests.deploy.rules import broken, environment
 from tests.deploy.valuesets import EMISSARY, EVERYTHING, VALUES
 from tests.support.charts import (
@@ -104,6 +105,8 @@ def test_helm_finds_nothing_to_complain_about() -> None:
         ("ingressClassResource.controllerValue", "ambassador"),
         ("livenessProbe.httpGet", {"path": "/"}),
         ("fullnameOverride", "Not_A_Name"),
+        ("status.publishService", "sluice"),
+        ("status.publishAddresses", "192.0.2.1"),
     ],
 )
 def test_nonsense_is_refused_by_its_name(path: str, value: object) -> None:
@@ -121,6 +124,11 @@ def test_nonsense_is_refused_by_its_name(path: str, value: object) -> None:
             "terminationGracePeriodSeconds",
         ),
         ({"env": {"AMBASSADOR_DRAIN_TIME": "a while"}}, "AMBASSADOR_DRAIN_TIME"),
+        ({"envRaw": [{"name": "AMBASSADOR_ID", "value": "edge"}]}, "AMBASSADOR_ID"),
+        ({"envRaw": '- {name: AMBASSADOR_NAMESPACE, value: "{{ .Release.Name }}"}'}, "AMBASSADOR_NAMESPACE"),
+        ({"envRaw": "just words"}, "envRaw"),
+        ({"extraArgs": ["--ambassador-id=edge"]}, "env.AMBASSADOR_ID"),
+        ({"scope": {"singleNamespace": True}, "status": {"publishService": "edge/s"}}, "status.publishService"),
         ({"metrics": {"serviceMonitor": {"enabled": True}}, "adminService": {"create": False}}, "adminService.create"),
     ],
 )
@@ -135,14 +143,20 @@ def container(objects: list[Object]) -> Any:
     return only
 
 
+def parsed_arguments(objects: list[Object]) -> dict[str, Any]:
+    """What ``sluice run`` makes of the arguments of the container."""
+    command, *arguments = container(objects)["args"]
+    group = typer.main.get_command(app)
+    parsed: dict[str, Any] = group.commands[command].make_context(command, arguments).params  # type: ignore[attr-defined]
+    return parsed
+
+
 @pytest.mark.parametrize("name", VALUES)
 def test_the_process_understands_its_arguments_and_environment(name: str) -> None:
-    one = container(render(VALUES[name]))
-    command, *arguments = one["args"]
-    group = typer.main.get_command(app)
-    parsed = group.commands[command].make_context(command, arguments)  # type: ignore[attr-defined]
+    objects = render(VALUES[name])
+    one = container(objects)
     env = read_environment(environment(one))
-    assert parsed.params["drain_grace"] == 10
+    assert parsed_arguments(objects)["drain_grace"] == 10
     assert env.workers == 2
     assert env.admin_address == "0.0.0.0"
     assert env.admin_port == next(port["containerPort"] for port in one["ports"] if port["name"] == "admin")
@@ -150,28 +164,69 @@ def test_the_process_understands_its_arguments_and_environment(name: str) -> Non
 
 
 def test_everything_that_is_read_may_be_read() -> None:
-    """A kind that the gateway learns needs a right, or its first listing never ends."""
+    """A kind that the gateway learns needs a right, or its first listing never ends. Nothing refers to ConfigMaps yet
+    (:mod:`gateway.translate.references`), so they are not read."""
     role = the(render(), "ClusterRole")
     allowed = {
         one for rule in role["rules"] for one in rule["resources"] if set(rule["verbs"]) == {"get", "list", "watch"}
     }
     plurals = {f"{kind.lower()}{'es' if kind.endswith('s') else 's'}" for kind in KNOWN_KINDS}
     plurals = {one.replace("filterpolicys", "filterpolicies") for one in plurals}
-    assert allowed == plurals
+    assert allowed == plurals - {"configmaps"}
 
 
 def test_secrets_need_not_be_listed() -> None:
     role = the(render({"rbac": {"listSecrets": False}}), "ClusterRole")
-    verbs = {tuple(rule["verbs"]) for rule in role["rules"] if {"secrets", "configmaps"} & set(rule["resources"])}
+    verbs = {tuple(rule["verbs"]) for rule in role["rules"] if "secrets" in rule["resources"]}
     assert verbs == {("get",)}
 
 
-def test_the_lease_is_known_by_its_name() -> None:
-    """A gateway with an id of its own has a Lease of another name, which the chart cannot know."""
-    (named,) = [rule for rule in the(render(), "Role")["rules"] if "update" in rule["verbs"]]
-    assert named["resourceNames"] == ["sluice-status"]
-    (unnamed,) = [rule for rule in the(render(EVERYTHING), "Role")["rules"] if "update" in rule["verbs"]]
-    assert "resourceNames" not in unnamed
+@pytest.mark.parametrize(
+    "one", ["", "default", "edge", "Edge_1", "edge-1", "-edge", "two  words", "x" * 40, "x" * 41, "__", "größe", "KÉK"]
+)
+def test_the_lease_is_known_by_its_name(one: str) -> None:
+    values = {"env": {"AMBASSADOR_ID": one}}
+    (named,) = [rule for rule in the(render(values), "Role")["rules"] if "update" in rule["verbs"]]
+    assert named["resourceNames"] == [lease_name(one or "default")]
+
+
+@pytest.mark.parametrize(
+    ("values", "place"),
+    [
+        ({}, NAMESPACE),
+        ({"namespace": {"name": "edge"}}, "edge"),
+        ({"namespace": {"name": "other"}, "env": {"ambassador_namespace": "edge"}}, "edge"),
+        ({"namespaceOverride": "edge"}, "edge"),
+    ],
+)
+def test_rights_are_where_the_process_looks(values: Values, place: str) -> None:
+    for single in (True, False):
+        objects = render({**values, "scope": {"singleNamespace": single}})
+        own = environment(container(objects)).get("AMBASSADOR_NAMESPACE")
+        assert own == place or (own is None and the(objects, "Deployment")["metadata"]["namespace"] == place)
+        roles = [*of_kind(objects, "Role", "RoleBinding")]
+        assert len(roles) == (4 if single else 2)
+        assert {one["metadata"]["namespace"] for one in roles} == {place}
+        for binding in of_kind(objects, "RoleBinding"):
+            (subject,) = binding["subjects"]
+            assert subject["namespace"] == the(objects, "ServiceAccount")["metadata"]["namespace"]
+
+
+def test_without_statuses_there_is_no_right_to_write_anything() -> None:
+    for single in (True, False):
+        objects = render({"status": {"enabled": False}, "scope": {"singleNamespace": single}})
+        rules = [rule for role in of_kind(objects, "Role", "ClusterRole") for rule in role["rules"]]
+        assert {verb for rule in rules for verb in rule["verbs"]} == {"get", "list", "watch"}
+        assert parsed_arguments(objects)["status"] is False
+    assert parsed_arguments(render())["status"] is True
+
+
+def test_the_process_is_told_what_to_publish() -> None:
+    chosen = {"publishService": "edge/emissary", "publishAddresses": ["192.0.2.1", "edge.example.com"]}
+    told = parsed_arguments(render({"status": chosen}))
+    assert told["publish_service"] == "edge/emissary"
+    assert list(told["publish_address"]) == ["192.0.2.1", "edge.example.com"]
+    assert parsed_arguments(render())["publish_service"] is None
 
 
 def test_one_namespace_needs_no_right_elsewhere() -> None:

@@ -96,6 +96,25 @@ labels:
 {{- include "sluice.variable" (dict "values" .Values "name" "AMBASSADOR_ID") -}}
 {{- end -}}
 
+{{/* The Lease by which one replica is chosen; the process computes the same (gateway/status/make.py). */}}
+{{- define "sluice.leaseName" -}}
+{{- $id := include "sluice.id" . -}}
+{{- $label := regexReplaceAll "[^A-Za-z0-9-]+" $id "-" | lower | trimAll "-" | trunc 40 | trimAll "-" -}}
+{{- if has $id (list "" "default") -}}
+sluice-status
+{{- else if eq $label $id -}}
+sluice-status-{{ $label }}
+{{- else -}}
+{{- list "sluice-status" $label (sha256sum $id | trunc 8) | compact | join "-" -}}
+{{- end -}}
+{{- end -}}
+
+{{/* AMBASSADOR_NAMESPACE as the process has it: what it reads with scope.singleNamespace, and where its Lease is. */}}
+{{- define "sluice.ownNamespace" -}}
+{{- $variable := include "sluice.variable" (dict "values" .Values "name" "AMBASSADOR_NAMESPACE") -}}
+{{- default (default (include "sluice.namespace" .) .Values.namespace.name) $variable -}}
+{{- end -}}
+
 {{/* The id that the gateway's own objects need, as the spec of a getambassador.io object. */}}
 {{- define "sluice.ambassadorId" -}}
 {{- with include "sluice.id" . }}

@@ -27,6 +27,43 @@
 {{- end -}}
 {{- end -}}
 
+{{/* `envRaw` as a list; as a text it may have templates in it. */}}
+{{- define "sluice.envRaw" -}}
+{{- $list := .Values.envRaw -}}
+{{- if kindIs "string" $list }}{{ $list = tpl $list . | fromYamlArray }}{{ end -}}
+{{- if not (kindIs "slice" $list) }}{{ $list = list }}{{ end -}}
+{{- range $list -}}
+{{- if not (kindIs "map" .) }}{{ fail (printf "envRaw: is no list of variables: %v" .) }}{{ end -}}
+{{- if has .name (list "AMBASSADOR_ID" "AMBASSADOR_NAMESPACE") -}}
+{{- fail (printf "envRaw: %s decides about rights and the gateway's own objects; write it in env instead, as a plain value" .name) -}}
+{{- end -}}
+{{- end -}}
+{{- dict "list" $list | toYaml -}}
+{{- end -}}
+
+{{/* Arguments of the process. */}}
+{{- define "sluice.args" -}}
+{{- $args := list "run" "--drain-grace" (toString .Values.drain.graceSeconds) -}}
+{{- if not .Values.status.enabled }}{{ $args = append $args "--no-status" }}{{ end -}}
+{{- with .Values.status.publishService -}}
+{{- $place := regexFind "^[^/]+" . -}}
+{{- if and $.Values.scope.singleNamespace (ne $place (include "sluice.ownNamespace" $)) -}}
+{{- fail (printf "status.publishService: with scope.singleNamespace the namespace %s may not be read; give status.publishAddresses instead" $place) -}}
+{{- end -}}
+{{- $args = concat $args (list "--publish-service" .) -}}
+{{- end -}}
+{{- range .Values.status.publishAddresses }}{{ $args = concat $args (list "--publish-address" .) }}{{ end -}}
+{{- range .Values.extraArgs -}}
+{{- if hasPrefix "--ambassador-id" (toString .) -}}
+{{- fail "extraArgs: --ambassador-id decides about rights and the gateway's own objects; set env.AMBASSADOR_ID instead" -}}
+{{- end -}}
+{{- $args = append $args (toString .) -}}
+{{- end -}}
+{{- range $args }}
+- {{ . | quote }}
+{{- end }}
+{{- end -}}
+
 {{- define "sluice.env" -}}
 {{- $env := dict
   "ENVOY_CONCURRENCY" .Values.workers
@@ -47,14 +84,8 @@
 - name: {{ $name }}
   value: {{ $value | toString | quote }}
 {{- end }}
-{{- if kindIs "string" .Values.envRaw }}
-{{- with .Values.envRaw }}
-{{ tpl . $ }}
-{{- end }}
-{{- else if kindIs "slice" .Values.envRaw }}
-{{- with .Values.envRaw }}
+{{- with (include "sluice.envRaw" . | fromYaml).list }}
 {{ toYaml . }}
-{{- end }}
 {{- end }}
 {{- end -}}
 
