@@ -147,7 +147,7 @@ class Election:
         begun = self._clock.now()
         try:
             async with asyncio.timeout(seconds):
-                taken = await self._take_or_renew(begun)
+                taken = await self._take_or_renew()
         except ApiFailure as failure:
             # Somebody was quicker; what they wrote is read at the next try.
             if not failure.conflicting:
@@ -161,7 +161,7 @@ class Election:
             self._renewed_at = begun
         return taken
 
-    async def _take_or_renew(self, now: float) -> bool:
+    async def _take_or_renew(self) -> bool:
         try:
             lease = await self._client.get(self._item)
         except ApiFailure as failure:
@@ -173,18 +173,20 @@ class Election:
                 "metadata": {"name": self._name, "namespace": self._namespace},
                 "spec": self._spec({}),
             }
-            self._observe(await self._client.create(self._collection, body), now)
+            self._observe(await self._client.create(self._collection, body))
             return True
-        self._observe(lease, now)
+        self._observe(lease)
         spec = _spec_of(lease)
-        if self._held_by_another() and now < self._changed_at + _seconds(spec, self._times.duration):
+        if self._held_by_another() and self._clock.now() < self._changed_at + _seconds(spec, self._times.duration):
             return False
-        self._observe(await self._client.replace(self._item, {**lease, "spec": {**spec, **self._spec(spec)}}), now)
+        self._observe(await self._client.replace(self._item, {**lease, "spec": {**spec, **self._spec(spec)}}))
         return True
 
-    def _observe(self, lease: dict[str, Any], now: float) -> None:
+    def _observe(self, lease: dict[str, Any]) -> None:
+        """Call it as soon as the answer is there. Its holder may have renewed while the answer was on its way, so its
+        time counts from now on; our own renewal counts from before the request."""
         if self._observed is None or _spec_of(self._observed) != _spec_of(lease):
-            self._changed_at = now
+            self._changed_at = self._clock.now()
         self._observed = lease
 
     def _held_by_another(self) -> bool:

@@ -224,6 +224,33 @@ def test_of_two_that_want_an_expired_lease_one_gets_it() -> None:
     run(story())
 
 
+def test_a_renewal_that_was_seen_late_counts_from_when_it_was_seen() -> None:
+    """As client-go has it: an answer that was long on its way may be about a renewal of a moment ago."""
+
+    class Slow(Leases):
+        async def get(self, path: str) -> Any:
+            if not self.calls["get"]:
+                await time.sleep(4)
+            return await super().get(path)
+
+    time = VirtualClock()
+
+    async def story() -> None:
+        api = Slow()
+        held = {"holderIdentity": "other", "leaseDurationSeconds": 15, "renewTime": "1"}
+        await api.create(ITEM.rpartition("/")[0], {"metadata": {"name": "sluice"}, "spec": held})
+        async with candidates(api, time, 0) as (a,):
+            await time.advance(3.8)
+            await api.replace(ITEM, {**(api.stored or {}), "spec": {**held, "renewTime": "2"}})
+            await time.advance(14.9)
+            assert not a.working, "15 s have not passed since the renewal"
+            assert api.spec["holderIdentity"] == "other"
+            await time.advance(5)
+            assert a.working
+
+    run(story())
+
+
 def test_a_refusal_is_told_once_and_tried_again_slowly(caplog: pytest.LogCaptureFixture) -> None:
     async def story() -> None:
         api, time = Leases(), VirtualClock()
