@@ -27,6 +27,9 @@ _HIDDEN_S = 5.0
 """After an answer that hides instances. Consul would answer a query with an index when that waited long enough, however
 soon a better token is there."""
 _AT_ONCE_S = 0.5
+_BETWEEN_S = 0.2
+"""Least time from the begin of a query to that of the next: instances that flap, or a server that means us ill, cost
+five queries and translations a second, not a core."""
 _STAY = "its last instances stay in use"
 
 
@@ -79,7 +82,8 @@ class Follower:
                 if not self._index or (not fresh and self._pace.now() - begun < _AT_ONCE_S):
                     wait = (_HIDDEN_S if self.trouble else _PAUSE_S) * (1 + self._pace.random())
             self.asked.set()
-            if wait:
+            wait = max(wait, begun + _BETWEEN_S - self._pace.now())
+            if wait > 0:
                 await self._pace.sleep(wait)
 
     def _take(self, answer: Answer) -> bool:

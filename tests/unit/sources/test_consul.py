@@ -72,7 +72,7 @@ async def following(script: Script, time: VirtualClock) -> AsyncIterator[Followe
 async def test_a_query_waits_for_a_change_of_the_last_answer() -> None:
     script, time = Script(Answer((ONE,), 7), Answer((ONE, TWO), 9)), VirtualClock()
     async with following(script, time) as follower:
-        await time.advance(0)
+        await time.advance(1)
         assert script.asked == [0, 7, 9]
         assert follower.instances == (ONE, TWO)
 
@@ -98,6 +98,14 @@ async def test_changes_that_mean_nothing_do_not_spin() -> None:
     async with following(script, time):
         await time.advance(10)
         assert len(script.asked) <= 12
+
+
+async def test_instances_that_flap_do_not_spin() -> None:
+    script, time = Script(*[Answer(((ONE, TWO)[number % 2],), 10 + number) for number in range(1000)]), VirtualClock()
+    async with following(script, time) as follower:
+        await time.advance(10)
+        assert len(script.asked) <= 51
+        assert follower.instances in ((ONE,), (TWO,))
 
 
 async def test_failures_keep_the_last_instances_and_wait_longer_and_longer() -> None:
@@ -135,7 +143,7 @@ async def test_a_token_that_was_revoked_takes_no_instances_away() -> None:
 async def test_instances_that_are_gone_are_gone() -> None:
     script, time = Script(Answer((ONE,), 7), Answer((), 8)), VirtualClock()
     async with following(script, time) as follower:
-        await time.advance(0)
+        await time.advance(1)
         assert follower.instances == ()
 
 
