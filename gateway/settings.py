@@ -154,8 +154,8 @@ class StatusSettings:
     mappings: bool = True
     """Statuses of Mappings; Emissary writes them only when ``AMBASSADOR_UPDATE_MAPPING_STATUS`` is ``true``."""
     service: str = ""
-    """``namespace/name`` of the Service whose addresses Ingresses get, whoever wrote what they show; empty for the one with
-    Emissary's label, whose addresses replace nobody else's."""
+    """``namespace/name`` of the Service whose addresses Ingresses get, whoever wrote what they show; empty for the one
+    with Emissary's label, whose addresses replace nobody else's."""
     addresses: tuple[str, ...] = ()
     """Addresses that Ingresses get instead."""
 

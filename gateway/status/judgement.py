@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gateway.status.wanted import Condition, HostStatus, MappingStatus
+from gateway.translate.certificates import names_foreign_secret
 from gateway.translate.protection import NOT_APPLIED
 
 if TYPE_CHECKING:
@@ -21,6 +22,8 @@ _KEPT = "last-good-kept"
 _DUPLICATE = "object-duplicate"
 """Is about another declaration of the same name, in an annotation; the object itself stays."""
 _STAYS = "its last good version stays in use until this one is corrected"
+_NOT_YOURS = "a Secret of another namespace cannot be used; the log of the gateway says why"
+"""The same whatever is wrong: readers of an object may not learn from it what Secrets of others are like."""
 _UNSERVED = "no Host takes it, so it is not served"
 
 
@@ -96,6 +99,8 @@ def _conditions(
 
 def _text(finding: Diagnostic) -> str:
     """Field and message, as ``sluice check`` has it behind the name of the object."""
+    if names_foreign_secret(f"{finding.message} {finding.hint}", finding.origin.namespace):
+        return _NOT_YOURS
     text = ": ".join(part for part in (finding.field, finding.message) if part)
     text = " ".join((f"{text} ({finding.hint})" if finding.hint else text).split())
     return text if len(text) <= _MAX_TEXT else f"{text[: _MAX_TEXT - 1]}…"

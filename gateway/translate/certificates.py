@@ -5,7 +5,8 @@ Source of the rules: Emissary's TLSContext and Host documentation (features.md 1
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import re
+from typing import TYPE_CHECKING, Final
 
 from gateway import ir
 from gateway.resources import Secret
@@ -17,8 +18,18 @@ if TYPE_CHECKING:
 _CERTIFICATE = b"-----BEGIN CERTIFICATE-----"
 
 
+_NAMED: Final = re.compile(r"Secret \(?([^\s/]+)/")
+
+
 class SecretError(ValueError):
-    """A Secret that is missing or does not hold what is needed; the message never quotes its content."""
+    """A Secret that is missing or does not hold what is needed; the message never quotes its content, and says
+    ``Secret NAMESPACE/NAME``, as every message about one has to (:func:`names_foreign_secret`)."""
+
+
+def names_foreign_secret(text: str, namespace: str) -> bool:
+    """Whether a message speaks of a Secret outside of ``namespace``. Whoever may read an object there need not know
+    what Secrets of others hold, or that there are any."""
+    return any(place != namespace for place in _NAMED.findall(text))
 
 
 def secret_place(name: str, namespace: str, *, namespacing: bool = True) -> tuple[str, str]:

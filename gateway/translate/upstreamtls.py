@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from gateway import ir
 from gateway.diagnostics import Origin
-from gateway.translate.certificates import SecretError, ca_bundle
+from gateway.translate.certificates import SecretError, ca_bundle, secret_place
 from gateway.translate.tlssettings import HTTP1, alpn, report_unused_settings, versions
 
 if TYPE_CHECKING:
@@ -63,10 +63,10 @@ def upstream_tls(
     try:
         if spec.secret:
             if secret is None:
-                raise SecretError(f"there is no Secret {spec.secret!r}")
+                raise SecretError(f"there is no Secret {_place(context, spec.secret)}")
             certificate = store.load(secret)
         if spec.ca_secret and ca_secret is None:
-            raise SecretError(f"there is no Secret {spec.ca_secret!r}")
+            raise SecretError(f"there is no Secret {_place(context, spec.ca_secret)}")
         authority = ca_bundle(ca_secret) if ca_secret is not None else None
     except SecretError as error:
         return TlsOutcome(failure=f"TLSContext {wanted!r}: {error}")
@@ -86,6 +86,10 @@ def upstream_tls(
         ),
         certificate,
     )
+
+
+def _place(context: TLSContext, name: str) -> str:
+    return "/".join(secret_place(name, context.namespace, namespacing=context.spec.secret_namespacing is not False))
 
 
 def _tell(server_name: str, *, verify: bool, authority: str | None, found: Collector) -> None:

@@ -33,7 +33,7 @@ def ingress(manager: str = "", *addresses: str) -> Object:
     metadata: Object = {"name": "cart", "namespace": "shop"}
     listed = [{"ip": item} for item in addresses]
     if manager:
-        fields = {"f:status": {"f:loadBalancer": {"f:ingress": {}}}}
+        fields: Object = {"f:status": {"f:loadBalancer": {"f:ingress": {}}}}
         metadata["managedFields"] = [
             {"manager": "kubectl", "operation": "Update", "fieldsV1": {"f:spec": {"f:rules": {}}}},
             {"manager": manager, "operation": "Update", "subresource": "status", "fieldsV1": fields},

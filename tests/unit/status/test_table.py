@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import base64
+from typing import TYPE_CHECKING, Any
+
+import pytest
 
 from gateway.base.keys import ObjectKey
 from gateway.diagnostics import Diagnostic, Origin
@@ -11,7 +14,7 @@ from gateway.resources.reader import read_object
 from gateway.status.table import StatusTable
 from gateway.status.wanted import Address, HostStatus, IngressStatus, MappingStatus
 from gateway.translate import TranslateSettings, translate
-from tests.support.manifests import host, mapping
+from tests.support.manifests import GROUP, host, mapping
 
 if TYPE_CHECKING:
     from collections.abc import Mapping as Map
@@ -176,6 +179,43 @@ def test_a_host_with_a_secret_that_is_missing_is_in_error() -> None:
     assert isinstance(status, HostStatus)
     assert (status.state, status.certificate) == ("Error", "Other")
     assert "gone" in status.reason
+
+
+def secret(namespace: str, **data: str) -> Object:
+    encoded = {name.replace("_", "."): base64.b64encode(text.encode()).decode() for name, text in data.items()}
+    metadata = {"name": "s", "namespace": namespace}
+    return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": encoded}
+
+
+def tls_context(**spec: str) -> Object:
+    metadata = {"name": "c", "namespace": "default"}
+    return {"apiVersion": GROUP, "kind": "TLSContext", "metadata": metadata, "spec": spec}
+
+
+@pytest.mark.parametrize("kind", ["Host", "Mapping", "Mapping ca"])
+def test_statuses_do_not_tell_what_secrets_of_other_namespaces_are_like(kind: str) -> None:
+    said = set()
+    for more in ([], [secret("other")], [secret("other", tls_crt="no PEM")], [secret("other", ca_crt="no PEM")]):
+        if kind == "Host":
+            objects = [host("h", "a.example.com", tlsSecret={"name": "s", "namespace": "other"})]
+            status: Any = Table().update(*objects, *more)[key(HOST, "h")]
+            said.add((status.reason, *(item.message for item in status.conditions)))
+        else:
+            context = tls_context(**{"ca_secret" if "ca" in kind else "secret": "s.other"})
+            objects = [host("h", "*"), mapping("m", "/", "https://svc", tls="c"), context]
+            status = Table().update(*objects, *more)[key(MAPPING, "m")]
+            said.add((status.reason, *(item.message for item in status.conditions)))
+    (one,) = said
+    assert "another namespace" in one[0]
+    assert not any("other/" in text or "tls.crt" in text for text in one)
+
+
+def test_a_secret_of_the_own_namespace_is_named() -> None:
+    status: Any = Table().update(host("h", "a.example.com", secret="s"), secret("default"))[key(HOST, "h")]
+    assert "Secret default/s" in status.reason
+    context = tls_context(secret="s")
+    status = Table().update(host("h", "*"), mapping("m", "/", "https://svc", tls="c"), context)[key(MAPPING, "m")]
+    assert "there is no Secret default/s" in status.reason
 
 
 def test_an_object_that_was_made_again_is_told_again() -> None:
