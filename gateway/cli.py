@@ -15,7 +15,7 @@ from collections import Counter
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
+from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple, NoReturn
 
 import typer
 
@@ -75,6 +75,13 @@ Paths = Annotated[
 Kubeconfig = Annotated[str | None, typer.Option(help="Clusters and credentials. (default: the pod's own)")]
 Context = Annotated[str | None, typer.Option(help="A context of the kubeconfig.")]
 Namespaces = Annotated[list[str] | None, typer.Option(help="Read this namespace, may be repeated. (default: all)")]
+AllowUnenforcedAuth = Annotated[
+    bool, typer.Option("--allow-unenforced-auth", help="Serve routes under an AuthService without asking it.")
+]
+ExpandVariables = Annotated[
+    list[str] | None,
+    typer.Option(help="Replace ${NAME} in manifests for variables that begin so.", metavar="PREFIX"),
+]
 _STYLES: dict[Severity, str] = {"error": "bold red", "warning": "yellow", "notice": "cyan"}
 
 AccessLog = Literal["off", "json", "text"]
@@ -139,13 +146,8 @@ def run(
     state_dir: Annotated[
         str | None, typer.Option(help="Folder for a copy of the last good objects, private keys among them.")
     ] = None,
-    allow_unenforced_auth: Annotated[
-        bool, typer.Option("--allow-unenforced-auth", help="Serve routes under an AuthService without asking it.")
-    ] = False,
-    expand_variables: Annotated[
-        list[str] | None,
-        typer.Option(help="Replace ${NAME} in manifests for variables that begin so.", metavar="PREFIX"),
-    ] = None,
+    allow_unenforced_auth: AllowUnenforcedAuth = False,
+    expand_variables: ExpandVariables = None,
     publish_service: Annotated[
         str | None, typer.Option(help="NAMESPACE/NAME of the Service whose addresses all Ingresses get.")
     ] = None,
@@ -197,12 +199,15 @@ def check(
     kubeconfig: Kubeconfig = None,
     context: Context = None,
     namespace: Namespaces = None,
+    allow_unenforced_auth: AllowUnenforcedAuth = False,
+    expand_variables: ExpandVariables = None,
 ) -> None:
     """Validate manifests offline, or the objects of a cluster. Exit code 1 when anything would be refused."""
     from gateway.plane.issues import described
     from gateway.plane.offline import Offline
 
-    update = _load(paths, kubeconfig, context, namespace)
+    cluster = _Cluster(kubeconfig, context, namespace)
+    update = _load(paths, cluster, expand_variables, allow_unenforced_auth=allow_unenforced_auth)
     found = sorted((*update.diagnostics, *described(Offline(update.sections).issues(), update)))
     errors = sum(one.severity == "error" for one in found)
     if output == "json":
@@ -226,6 +231,8 @@ def explain(
     kubeconfig: Kubeconfig = None,
     context: Context = None,
     namespace: Namespaces = None,
+    allow_unenforced_auth: AllowUnenforcedAuth = False,
+    expand_variables: ExpandVariables = None,
 ) -> None:
     """Say which route takes a request, why, and what goes upstream (JSON)."""
     from gateway.plane.offline import REFUSED, Offline
@@ -243,7 +250,12 @@ def explain(
     except ValueError:
         _fail(f"sluice explain: --peer {peer!r} is no IP address")
     headers = [_header(text) for text in header or ()]
-    update = _load([Path(path) for path in paths], kubeconfig, context, namespace)
+    update = _load(
+        [Path(path) for path in paths],
+        _Cluster(kubeconfig, context, namespace),
+        expand_variables,
+        allow_unenforced_auth=allow_unenforced_auth,
+    )
     try:
         decision = Offline(update.sections).explain(method.upper(), f"{scheme.lower()}://{rest}", headers, peer)
     except REFUSED as error:
@@ -255,17 +267,21 @@ def explain(
 
 @app.command()
 def ir(
-    paths: Paths = None, kubeconfig: Kubeconfig = None, context: Context = None, namespace: Namespaces = None
+    paths: Paths = None,
+    kubeconfig: Kubeconfig = None,
+    context: Context = None,
+    namespace: Namespaces = None,
+    allow_unenforced_auth: AllowUnenforcedAuth = False,
+    expand_variables: ExpandVariables = None,
 ) -> None:
     """Print the neutral configuration that manifests become (JSON, private keys left out)."""
     import orjson
 
     from gateway.ir import redacted
 
-    sys.stdout.write(
-        orjson.dumps(redacted(_load(paths, kubeconfig, context, namespace).model), option=orjson.OPT_INDENT_2).decode()
-        + "\n"
-    )
+    cluster = _Cluster(kubeconfig, context, namespace)
+    update = _load(paths, cluster, expand_variables, allow_unenforced_auth=allow_unenforced_auth)
+    sys.stdout.write(orjson.dumps(redacted(update.model), option=orjson.OPT_INDENT_2).decode() + "\n")
 
 
 @app.command()
@@ -349,8 +365,16 @@ def _cluster(settings: Settings) -> str:
     return f"the cluster{', namespace ' if spaces else ''}{', '.join(spaces)}"
 
 
+class _Cluster(NamedTuple):
+    """Flags that choose a cluster."""
+
+    kubeconfig: str | None
+    context: str | None
+    namespaces: list[str] | None
+
+
 def _load(
-    paths: list[Path] | None, kubeconfig: str | None, context: str | None, namespaces: list[str] | None
+    paths: list[Path] | None, cluster: _Cluster, expand_variables: list[str] | None, *, allow_unenforced_auth: bool
 ) -> Update:
     from gateway.plane.pipeline import load
 
@@ -359,12 +383,12 @@ def _load(
         return load(
             Settings(
                 paths=_existing(paths or []),
-                kubernetes=None if paths else _kubernetes(kubeconfig, context, namespaces, None, env),
+                kubernetes=None if paths else _kubernetes(*cluster, None, env),
                 ambassador_id=env.ambassador_id or "default",
                 namespace=_namespace(env),
                 strict_label_selectors=env.strict_label_selectors,
-                variables=manifest_variables(env.expand_variables),
-                allow_unenforced_auth=env.allow_unenforced_auth,
+                variables=manifest_variables(expand_variables or env.expand_variables),
+                allow_unenforced_auth=allow_unenforced_auth or env.allow_unenforced_auth,
             )
         )
     except SettingsError as error:

@@ -321,6 +321,24 @@ def test_routes_under_an_auth_service_are_refused_unless_the_operator_wants_othe
     assert "routes-refused" not in opened.stdout
 
 
+def test_what_is_decided_by_flags_of_run_is_decided_offline_too(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EDGE_PREFIX", "/from-outside/")
+    good = GOOD.replace("prefix: /quote/", 'prefix: "${EDGE_PREFIX}"')
+    assert good != GOOD
+    (folder / "good.yaml").write_text(good + AUTH)
+    flags = ("--allow-unenforced-auth", "--expand-variables", "EDGE_")
+    checked = call("check", folder, *flags).stdout
+    assert "auth-not-enforced" in checked
+    assert "routes-refused" not in checked
+    url = "http://localhost/from-outside/"
+    explained = json.loads(call("explain", *flags, folder, "GET", url).stdout)
+    assert explained["outcome"] == "forward"
+    assert json.loads(call("explain", folder, "GET", url).stdout)["outcome"] != "forward"
+    shown = call("ir", folder, *flags).stdout
+    assert "/from-outside/" in shown
+    assert "/from-outside/" not in call("ir", folder).stdout
+
+
 def test_routes_under_an_auth_service_that_cannot_be_read_are_refused(folder: Path) -> None:
     (folder / "good.yaml").write_text(GOOD + AUTH.replace('"127.0.0.1:9"', "7"))
     assert "error [field-type] AuthService default/auth spec.auth_service" in call("check", folder).stdout
