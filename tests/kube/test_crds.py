@@ -12,7 +12,8 @@ import yaml
 
 from gateway.resources import Mapping
 from gateway.resources.crds import definitions
-from gateway.resources.reader import read_object
+from gateway.resources.reader import ReadSettings
+from gateway.sources.kubernetes.store import ObjectStore
 from tests.support.kube.client import ApiError, client, eventually
 
 if TYPE_CHECKING:
@@ -149,12 +150,11 @@ async def test_a_mapping_without_a_host_means_what_it_meant_when_it_was_written(
         item = {"apiVersion": f"{GROUP}/{version}", "kind": "Mapping", "metadata": {"name": version}}
         await defined.create({**item, "spec": {"prefix": "/a/", "service": "s"}})
     for read_as in ("v2", "v3alpha1"):
-        found: dict[str, str] = {}
+        store = ObjectStore(ReadSettings())
         for raw in await defined.list(f"{GROUP}/{read_as}", "Mapping"):
             typed = {"apiVersion": f"{GROUP}/{read_as}", "kind": "Mapping", **raw}
-            (mapping,) = read_object(typed).resources
-            assert isinstance(mapping, Mapping)
-            found[mapping.name] = mapping.spec.hostname
+            store.put(store.read(f"Mapping.{GROUP}", typed))
+        found = {mapping.name: mapping.spec.hostname for mapping in store.state().resources.of(Mapping)}
         assert found == {"v2": "*", "v3alpha1": ""}
 
 

@@ -18,6 +18,7 @@ from gateway.base.keys import ObjectKey
 from gateway.diagnostics import Collector, Diagnostic
 from gateway.resources.reader import read_object
 from gateway.resources.resource_set import ResourceSet
+from gateway.resources.written import forget_managers
 from gateway.sources.assembly import SourceState
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ class ObjectStore:
         held = self._held.get(key)
         if held is not None and version and (held.parsed.uid, held.parsed.version) == (uid, version):
             return held.parsed
-        metadata.pop("managedFields", None)
+        forget_managers(raw)
         annotations = metadata.get("annotations")
         if annotations:
             annotations.pop(_LAST_APPLIED, None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -179,6 +180,22 @@ def test_what_kubernetes_adds_for_itself_is_not_kept(cluster: Cluster) -> None:
     assert b"managedFields" not in text
     assert b"last-applied" not in text
     assert b"status" not in text
+
+
+def test_a_mapping_of_an_older_version_means_what_it_meant_and_does_so_in_a_copy(cluster: Cluster) -> None:
+    raw = mapping("a")
+    del raw["spec"]["hostname"]
+    owned = {"f:spec": {"f:prefix": {}, "f:service": {}}}
+    manager = {"manager": "kubectl", "apiVersion": "getambassador.io/v2", "time": "2026-01-02T03:04:05Z"}
+    raw["metadata"]["managedFields"] = [{**manager, "fieldsV1": owned}]
+    cluster.put(raw)
+    (found,) = cluster.resources.of(Mapping)
+    assert found.spec.hostname == "*"
+    (text,) = cluster.store.texts()
+    assert b"kubectl" not in text
+    copy = Cluster()
+    copy.put(orjson.loads(text))
+    assert copy.resources.of(Mapping)[0].spec.hostname == "*"
 
 
 _NAMES = st.sampled_from(["a", "b", "inner"])
