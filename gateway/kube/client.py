@@ -19,6 +19,7 @@ from kubernetes.aio.client import ApiClient, Configuration
 from kubernetes.aio.client.rest import RESTClientObject
 from kubernetes.aio.config import ConfigException, load_incluster_config, load_kube_config
 
+from gateway.kube.decoding import decoded
 from gateway.kube.failure import ApiFailure, Unreachable
 
 if TYPE_CHECKING:
@@ -142,8 +143,8 @@ class KubeClient:
         timeout = aiohttp.ClientTimeout(total=_REQUEST_S, sock_connect=_CONNECT_S)
         async with self._response(method, path, query, timeout, body, accept, content_type) as response:
             try:
-                return orjson.loads(await _whole(response))
-            except orjson.JSONDecodeError as error:
+                return decoded(await _whole(response))
+            except ValueError as error:
                 raise Unreachable(f"{method} {path}: the answer is no JSON: {error}") from error
 
     async def _renew(self) -> None:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-import orjson
-
+from gateway.kube.decoding import decoded
 from gateway.kube.failure import ApiFailure, Unreachable
 
 if TYPE_CHECKING:
@@ -44,14 +43,14 @@ def read_events(lines: Iterable[bytes]) -> Read:
     version = ""
     for line in lines:
         try:
-            event = orjson.loads(line)
+            event = decoded(line)
             kind, body = event["type"], event["object"]
             if kind == "ERROR":
                 return Read(tuple(events), version, _failure(body))
             if kind in ("ADDED", "MODIFIED", "DELETED"):
                 events.append(Event(body, kind == "DELETED"))
             version = body["metadata"].get("resourceVersion") or version
-        except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise Unreachable(f"an event of a watch cannot be read: {type(error).__name__}") from error
     return Read(tuple(events), version)
 

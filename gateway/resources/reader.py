@@ -15,6 +15,7 @@ import msgspec
 from gateway.diagnostics import Collector, Diagnostic, Origin
 from gateway.resources.annotations import CONFIG_ANNOTATION, AnnotatedObject, annotated_objects
 from gateway.resources.build import ObjectHead, build, build_generic, read_metadata
+from gateway.resources.depth import is_deeper
 from gateway.resources.generic import ACCEPTED_KINDS
 from gateway.resources.model import DEFAULT_AMBASSADOR_ID, DEFAULT_NAMESPACE, GETAMBASSADOR, Metadata, Resource
 from gateway.resources.registry import AMBASSADOR_VERSIONS, KINDS, KNOWN_KINDS
@@ -31,6 +32,7 @@ _AUTOMATIC_ID = "_automatic_"
 _LEGACY_GROUP = "ambassador"
 _MAX_NAME = 253
 _SHOWN = 80
+_REPORT = "please report this with the manifest"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,18 @@ def read_object(raw: object, path: str = "", settings: ReadSettings = DEFAULT_SE
     reader = _Reader(path, settings, [], [], [], Collector())
     reader.read(raw, 0)
     return ReadResult(tuple(reader.resources), reader.found.sorted(), tuple(reader.refused), tuple(reader.stand_ins))
+
+
+def crashed_object(key: ObjectKey, raw: Map[str, object], crash: Exception) -> ReadResult:
+    """What counts for an object whose reading failed for a fault in the gateway: it is refused, others go on.
+
+    The text of the exception is left out: it may quote what is in the object.
+    """
+    kind, _, group = key.kind_group.partition(".")
+    metadata, origin = Metadata(name=key.name, namespace=key.namespace), Origin(kind, key.namespace, key.name)
+    closed = stand_in(kind, metadata, origin, raw) if group == GETAMBASSADOR else None
+    finding = Diagnostic("error", "object-crash", _crash_message(crash), origin, hint=_REPORT)
+    return ReadResult((), (finding,), (key,), (closed,) if closed is not None else ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,10 +126,16 @@ class _Reader:
             metadata = msgspec.structs.replace(metadata, namespace="")
         elif not metadata.namespace:
             metadata = msgspec.structs.replace(metadata, namespace=self.settings.namespace)
-        if head.group == GETAMBASSADOR:
+        deep = is_deeper(raw, MAX_DEPTH)
+        if head.group == GETAMBASSADOR and not deep:
             raw = self._with_variables(raw, inspection)
         if self._belongs_here(head, metadata, raw.get("spec")):
-            self._read_body(head, metadata, raw, inspection)
+            if deep:
+                message = f"is nested deeper than {MAX_DEPTH} levels"
+                inspection.problems.append(Problem("error", "object-depth", "", message))
+                self._settle(None, head, metadata, raw, inspection)
+            else:
+                self._read_body(head, metadata, raw, inspection)
         self._read_annotation(metadata, head.origin(metadata))
 
     def _with_variables(self, raw: Map[str, object], inspection: Inspection) -> Map[str, object]:
@@ -145,11 +165,26 @@ class _Reader:
                     inspection.problems.append(
                         Problem("warning", "field-unknown", join("", key), "is not a known field and is ignored", hint)
                     )
-        resource = (
-            build_generic(head, metadata, raw, inspection)
-            if entry is None
-            else build(entry, head, metadata, raw, inspection)
-        )
+        try:
+            resource = (
+                build_generic(head, metadata, raw, inspection)
+                if entry is None
+                else build(entry, head, metadata, raw, inspection)
+            )
+        except Exception as crash:  # noqa: BLE001 - the crash barrier: this object is refused, others are read
+            inspection.problems.append(Problem("error", "object-crash", "", _crash_message(crash), _REPORT))
+            resource = None
+        self._settle(resource, head, metadata, raw, inspection)
+
+    def _settle(
+        self,
+        resource: Resource | None,
+        head: ObjectHead,
+        metadata: Metadata,
+        raw: Map[str, object],
+        inspection: Inspection,
+    ) -> None:
+        """Take an object in, or refuse it, and report what was found."""
         self._report(head.origin(metadata), inspection.problems)
         if resource is not None and not inspection.failed:
             self.resources.append(resource)
@@ -228,6 +263,10 @@ class _Reader:
 
     def _refuse_document(self, message: str, field: str = "") -> None:
         self.found.error("object-invalid", message, Origin(path=self.path), field)
+
+
+def _crash_message(crash: Exception) -> str:
+    return f"could not be read because of a fault in the gateway ({type(crash).__name__})"
 
 
 def _raw_name(raw: Map[str, object]) -> Metadata:

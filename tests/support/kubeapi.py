@@ -73,6 +73,8 @@ class ScriptedApi:
     """Paths of lists and objects that wait for an event."""
     dropping: bool = False
     """Forget to send events."""
+    deep: dict[str, int] = field(default_factory=dict)
+    """Names of objects and how many levels their ``spec.envoy_override`` is deep."""
     page: int = 500
     """Most objects of one page."""
     watchers: list[Watcher] = field(default_factory=list)
@@ -183,7 +185,7 @@ class ScriptedApi:
         if not self.dropping:
             for watcher in self.watchers:
                 if watcher.collection == collection and watcher.namespace in ("", item["metadata"].get("namespace")):
-                    _send(watcher, {"type": event, "object": item})
+                    _send(watcher, {"type": event, "object": item}, self.deep)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._connections.add(writer)
@@ -241,7 +243,7 @@ class ScriptedApi:
         if token and int(token.partition(".")[2]) < self._compacted:
             _reply(writer, 410, _status(410, "Expired", "the continue parameter is too old"))
             return
-        _reply(writer, 200, self._list(request, collection, namespace, api_version))
+        _reply(writer, 200, self._list(request, collection, namespace, api_version), deep=self.deep)
 
     def _discovery(self, path: str) -> dict[str, Any] | None:
         versions = sorted({version for served in self.installed.values() for version in served})
@@ -297,19 +299,34 @@ class ScriptedApi:
         self.watchers.append(watcher)
         for past, where, event, item in self._history:
             if past > version and where == collection and namespace in ("", item["metadata"].get("namespace")):
-                _send(watcher, {"type": event, "object": item})
+                _send(watcher, {"type": event, "object": item}, self.deep)
 
 
 def _metadata(item: dict[str, Any]) -> dict[str, Any]:
     return {"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": item["metadata"]}
 
 
-def _send(watcher: Watcher, event: dict[str, Any]) -> None:
+def _encoded(body: dict[str, Any], deep: dict[str, int]) -> bytes:
+    """The text; levels that no encoder of ours makes are put in afterwards."""
+    text = orjson.dumps(body)
+    for name, levels in deep.items():
+        place = b'"prefix":'
+        head, found, tail = text.partition(b'"name":"%s"' % name.encode())
+        if found:
+            text = (
+                head
+                + found
+                + tail.replace(place, b'"envoy_override":%s0%s,' % (b"[" * levels, b"]" * levels) + place, 1)
+            )
+    return text
+
+
+def _send(watcher: Watcher, event: dict[str, Any], deep: dict[str, int] | None = None) -> None:
     if watcher.mute or watcher.writer.is_closing():
         return
     if watcher.metadata_only and event["type"] in ("ADDED", "MODIFIED", "DELETED"):
         event = {**event, "object": _metadata(event["object"])}
-    line = orjson.dumps(event) + b"\n"
+    line = _encoded(event, deep or {}) + b"\n"
     watcher.writer.write(b"%x\r\n%s\r\n" % (len(line), line))
 
 
@@ -318,9 +335,13 @@ def _status(code: int, reason: str, message: str) -> dict[str, Any]:
 
 
 def _reply(
-    writer: asyncio.StreamWriter, status: int, body: dict[str, Any], headers: dict[str, str] | None = None
+    writer: asyncio.StreamWriter,
+    status: int,
+    body: dict[str, Any],
+    headers: dict[str, str] | None = None,
+    deep: dict[str, int] | None = None,
 ) -> None:
-    content = orjson.dumps(body)
+    content = _encoded(body, deep or {})
     lines = "".join(f"{name}: {value}\r\n" for name, value in (headers or {}).items())
     writer.write(
         f"HTTP/1.1 {status} Any\r\nContent-Type: application/json\r\n{lines}"

@@ -16,9 +16,11 @@ import orjson
 
 from gateway.base.keys import ObjectKey
 from gateway.diagnostics import Collector, Diagnostic
-from gateway.resources.reader import read_object
+from gateway.resources.depth import cut, is_deeper
+from gateway.resources.reader import crashed_object, read_object
 from gateway.resources.resource_set import ResourceSet
 from gateway.resources.written import forget_managers
+from gateway.resources.yamltree import MAX_DEPTH
 from gateway.sources.assembly import SourceState
 
 if TYPE_CHECKING:
@@ -87,8 +89,15 @@ class ObjectStore:
         if annotations:
             annotations.pop(_LAST_APPLIED, None)
         raw.pop("status", None)
+        if is_deeper(raw, MAX_DEPTH):
+            # Whoever reads it refuses it all the same, and encoders have limits of their own.
+            raw = {name: cut(value, MAX_DEPTH) for name, value in raw.items()}
         text = orjson.dumps(raw) if self.keep_text else b""
-        return Parsed(key, uid, version, read_object(raw, settings=self.settings), text)
+        try:
+            result = read_object(raw, settings=self.settings)
+        except Exception as crash:  # noqa: BLE001 - the crash barrier: all other objects of the kind go on
+            result = crashed_object(key, raw, crash)
+        return Parsed(key, uid, version, result, text)
 
     def put(self, parsed: Parsed) -> None:
         """Take an object in, or its new version."""

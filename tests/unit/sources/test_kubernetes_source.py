@@ -246,6 +246,27 @@ async def test_an_event_that_cannot_be_read_costs_its_connection(api: ScriptedAp
         await seen.until(lambda found: names(found) == ["a"], "the next events")
 
 
+@pytest.mark.parametrize("levels", [300, 2000])
+@pytest.mark.parametrize("listed", [True, False])
+async def test_an_object_that_is_nested_too_deep_holds_up_no_other(
+    api: ScriptedApi, levels: int, listed: bool, tmp_path: Path
+) -> None:
+    api.put(mapping("a"), mapping("deep"))
+    if listed:
+        api.deep["deep"] = levels
+    async with followed(make_source(api, Hurry(), KubernetesSettings(state_dir=str(tmp_path)))) as seen:
+        await seen.until(lambda found: "a" in names(found), "the first state")
+        api.deep["deep"] = levels
+        api.put(mapping("deep", prefix="/new/"), mapping("b"))
+        await seen.until(lambda found: "b" in names(found), "the next event")
+        assert "object-depth" in seen.codes
+        assert names(seen.resources) == (["a", "b"] if listed else ["a", "b", "deep"])
+        del api.deep["deep"]
+        api.put(mapping("deep"))
+        await seen.until(lambda found: names(found) == ["a", "b", "deep"], "the object mended")
+    assert len(api.asked(MAPPINGS, watch=False)) == 1
+
+
 async def test_only_referenced_secrets_are_read(api: ScriptedApi) -> None:
     api.put(host("a", "wanted"), secret("wanted"), secret("other"), secret("elsewhere", "other"))
     async with followed(make_source(api, Hurry())) as seen:

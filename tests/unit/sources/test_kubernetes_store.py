@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.base.keys import ObjectKey
-from gateway.resources import Mapping, Module, Service
+from gateway.resources import AuthService, Mapping, Module, Service
 from gateway.resources.reader import ReadSettings
 from gateway.sources.kubernetes.store import ObjectStore
 from tests.support.kubesource import mapping
@@ -18,7 +18,8 @@ from tests.support.kubesource import mapping
 if TYPE_CHECKING:
     from gateway.resources import ResourceSet
 
-GROUPS = {"Mapping": "Mapping.getambassador.io", "Module": "Module.getambassador.io", "Service": "Service"}
+GROUPS = {"Mapping": "Mapping.getambassador.io", "Service": "Service"}
+GROUPS |= {kind: f"{kind}.getambassador.io" for kind in ("AuthService", "FilterPolicy", "Host", "Module", "TLSContext")}
 
 
 class Cluster:
@@ -185,7 +186,7 @@ def test_what_kubernetes_adds_for_itself_is_not_kept(cluster: Cluster) -> None:
 def test_a_mapping_of_an_older_version_means_what_it_meant_and_does_so_in_a_copy(cluster: Cluster) -> None:
     raw = mapping("a")
     del raw["spec"]["hostname"]
-    owned = {"f:spec": {"f:prefix": {}, "f:service": {}}}
+    owned: dict[str, Any] = {"f:spec": {"f:prefix": {}, "f:service": {}}}
     manager = {"manager": "kubectl", "apiVersion": "getambassador.io/v2", "time": "2026-01-02T03:04:05Z"}
     raw["metadata"]["managedFields"] = [{**manager, "fieldsV1": owned}]
     cluster.put(raw)
@@ -196,6 +197,63 @@ def test_a_mapping_of_an_older_version_means_what_it_meant_and_does_so_in_a_copy
     copy = Cluster()
     copy.put(orjson.loads(text))
     assert copy.resources.of(Mapping)[0].spec.hostname == "*"
+
+
+def nested(levels: int) -> Any:
+    value: Any = "bottom"
+    for _ in range(levels):
+        value = {"a": value}
+    return value
+
+
+def auth_service(name: str = "guard", **spec: Any) -> dict[str, Any]:
+    return {
+        "apiVersion": "getambassador.io/v3alpha1",
+        "kind": "AuthService",
+        "metadata": {"name": name, "namespace": "default"},
+        "spec": {"auth_service": "auth:3000", **spec},
+    }
+
+
+@pytest.mark.parametrize("levels", [101, 300, 5000])
+def test_an_object_that_is_nested_too_deep_is_refused_and_its_last_good_version_stays(
+    cluster: Cluster, levels: int
+) -> None:
+    cluster.put(mapping("a", prefix="/one/"))
+    cluster.put(mapping("a", prefix="/two/", envoy_override=nested(levels)))
+    assert cluster.prefix("a") == "/one/"
+    found = {one.code: one for one in cluster.store.state().diagnostics}
+    assert set(found) == {"object-depth", "last-good-kept"}
+    assert (found["object-depth"].origin.kind, found["object-depth"].origin.name) == ("Mapping", "a")
+    cluster.put(auth_service(add_auth_headers=nested(levels)))
+    copy = Cluster()
+    for text in cluster.store.texts():
+        copy.put(orjson.loads(text))
+    assert copy.codes == ["object-depth", "object-depth"]
+    for one in (cluster, copy):
+        (closed,) = one.resources.of(AuthService)
+        assert not closed.spec.auth_service
+
+
+def test_as_many_levels_as_a_file_may_have_are_read(cluster: Cluster) -> None:
+    cluster.put(mapping("a", envoy_override=nested(98)))
+    assert "object-depth" not in cluster.codes
+
+
+@pytest.mark.parametrize("place", ["gateway.resources.reader.build", "gateway.sources.kubernetes.store.read_object"])
+def test_a_crash_costs_one_object(cluster: Cluster, monkeypatch: pytest.MonkeyPatch, place: str) -> None:
+    cluster.put(mapping("a"))
+
+    def crash(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("do not quote me")
+
+    monkeypatch.setattr(place, crash)
+    cluster.put(mapping("a", prefix="/new/"))
+    cluster.put(auth_service())
+    assert cluster.prefix("a") == "/a/"
+    assert not cluster.resources.of(AuthService)[0].spec.auth_service
+    assert set(cluster.codes) == {"object-crash", "last-good-kept"}
+    assert "quote me" not in str(cluster.store.state().diagnostics)
 
 
 _NAMES = st.sampled_from(["a", "b", "inner"])
