@@ -92,6 +92,8 @@ class Host(Resource, frozen=True, kw_only=True, weakref=True):
     KIND: ClassVar[str] = "Host"
 
     spec: HostSpec = HostSpec()
+    refused: bool = False
+    """Whether it stands in for one that cannot be read: then nothing is served on its domain."""
 
 
 class NamespaceBinding(CamelPart, frozen=True, kw_only=True, gc=False):
@@ -147,6 +149,8 @@ class TLSContext(Resource, frozen=True, kw_only=True, weakref=True):
     KIND: ClassVar[str] = "TLSContext"
 
     spec: TLSContextSpec = TLSContextSpec()
+    refused: bool = False
+    """Whether it stands in for one that cannot be read: then no TLS may be spoken by it."""
 
 
 class ResolverSpec(Part, frozen=True, kw_only=True, gc=False):

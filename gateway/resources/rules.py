@@ -67,7 +67,7 @@ def _consul_resolver(resolver: ConsulResolver) -> Iterator[Problem]:
 def _mapping(mapping: Mapping) -> Iterator[Problem]:
     spec = mapping.spec
     if spec.hostname:
-        yield from _hostname(spec.hostname, "spec.hostname")
+        yield from hostname_problems(spec.hostname, "spec.hostname")
     if not spec.service.strip():
         yield _error("spec.service", "is empty; expected a service such as quote, quote.shop or https://quote:8443")
     yield from _balancing(spec.load_balancer, "spec.load_balancer")
@@ -91,14 +91,14 @@ def _mapping(mapping: Mapping) -> Iterator[Problem]:
 
 def _tcp_mapping(mapping: TCPMapping) -> Iterator[Problem]:
     if mapping.spec.host:
-        yield from _hostname(mapping.spec.host, "spec.host")
+        yield from hostname_problems(mapping.spec.host, "spec.host")
     if not mapping.spec.service.strip():
         yield _error("spec.service", "is empty; expected a service such as postgres:5432 or postgres.shop:5432")
 
 
 def _host(host: Host) -> Iterator[Problem]:
     if host.spec.hostname:
-        yield from _hostname(host.spec.hostname, "spec.hostname")
+        yield from hostname_problems(host.spec.hostname, "spec.hostname")
     if host.spec.tls is not None and host.spec.tls_context is not None:
         yield _error("spec.tls", "stands beside spec.tlsContext; expected one of the two")
 
@@ -121,7 +121,7 @@ def _ingress(ingress: Ingress) -> Iterator[Problem]:
         yield from _backend(ingress.spec.default_backend, "spec.defaultBackend")
     for number, rule in enumerate(ingress.spec.rules):
         if rule.host:
-            yield from _hostname(rule.host, f"spec.rules[{number}].host")
+            yield from hostname_problems(rule.host, f"spec.rules[{number}].host")
         for index, path in enumerate(rule.http.paths if rule.http is not None else ()):
             place = f"spec.rules[{number}].http.paths[{index}]"
             yield from _backend(path.backend, f"{place}.backend")
@@ -136,7 +136,8 @@ def _backend(backend: IngressBackend, path: str) -> Iterator[Problem]:
         yield _error(f"{path}.service.port", "expected exactly one of name and number")
 
 
-def _hostname(hostname: str, path: str) -> Iterator[Problem]:
+def hostname_problems(hostname: str, path: str) -> Iterator[Problem]:
+    """What is wrong with the hostname of a Host, an Ingress or a TCPMapping."""
     name = hostname.partition(":")[0]
     if not is_glob(name) or any(character in name for character in "/ \t\r\n\0@?#"):
         yield _error(path, f"expected a host name, *, *.suffix or prefix.*, got {hostname[:80]!r}")

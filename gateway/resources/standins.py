@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping as Map
 from typing import TYPE_CHECKING
 
 from gateway.resources.auth import closed_auth_service
 from gateway.resources.generic import Generic
+from gateway.resources.hosts import Host, HostSpec, TLSContext, TLSContextSpec
 from gateway.resources.module import closed_module, restricts_addresses
+from gateway.resources.rules import hostname_problems
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping as Map
-
     from gateway.diagnostics import Origin
     from gateway.resources.model import Metadata, Resource
+
+UNKNOWN_HOST = "unreadable.invalid"
+"""Domain of a Host whose hostname cannot be read; nobody has it (RFC 6761, section 6.4)."""
 
 
 def stand_in(kind: str, metadata: Metadata, origin: Origin, raw: Map[str, object]) -> Resource | None:
@@ -25,4 +29,27 @@ def stand_in(kind: str, metadata: Metadata, origin: Origin, raw: Map[str, object
             return Generic(metadata=metadata, origin=origin, generic_kind=kind, spec={"rules": "unreadable"})
         case "Module" if restricts_addresses(raw):
             return closed_module(metadata, origin)
+        case "Host":
+            return Host(metadata=metadata, origin=origin, spec=HostSpec(hostname=_hostname(raw)), refused=True)
+        case "TLSContext":
+            return TLSContext(metadata=metadata, origin=origin, spec=TLSContextSpec(hosts=_hosts(raw)), refused=True)
     return None
+
+
+def _hostname(raw: Map[str, object]) -> str:
+    """The hostname of a refused Host. One that cannot be read closes no domain, but it is a Host: the one that exists
+    when there is none would serve everything in cleartext."""
+    spec = raw.get("spec")
+    if not isinstance(spec, Map):
+        return UNKNOWN_HOST
+    hostname = spec.get("hostname", "*") or "*"
+    if not isinstance(hostname, str) or any(hostname_problems(hostname, "")):
+        return UNKNOWN_HOST
+    return hostname
+
+
+def _hosts(raw: Map[str, object]) -> tuple[str, ...]:
+    """The hosts of a refused TLSContext, as far as they can be told."""
+    spec = raw.get("spec")
+    hosts = spec.get("hosts") if isinstance(spec, Map) else None
+    return tuple(host for host in hosts if isinstance(host, str)) if isinstance(hosts, list) else ()

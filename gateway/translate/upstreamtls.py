@@ -54,6 +54,8 @@ def upstream_tls(
         return TlsOutcome(ir.UpstreamTls(server_name, verify=verify, alpn=offered))
     if context is None:
         return TlsOutcome(failure=f"there is no TLSContext {wanted!r}")
+    if context.refused:
+        return TlsOutcome(failure=f"TLSContext {wanted!r} cannot be read")
     spec = context.spec
     if spec.cert_chain_file or spec.private_key_file or spec.cacert_chain_file:
         return TlsOutcome(failure=f"TLSContext {wanted!r} names files; certificates are taken from Secrets only")

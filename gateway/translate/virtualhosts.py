@@ -191,10 +191,12 @@ def used_clusters(host: ir.VirtualHost) -> frozenset[str]:
 
 def blocked(part: Contribution) -> Contribution:
     """In the place of a contribution whose TLS failed: its domain answers 500, so that no wider domain answers."""
+    routes = (refusal(part.domain, part.origin),)
+    return Contribution(part.domain, part.origin, part.namespace, part.labels, routes, part.insecure_action)
+
+
+def refusal(domain: str, origin: ir.Origin) -> RankedRoute:
+    """A route that answers every request for a domain with 500."""
     everything = ir.RouteMatch(ir.PathMatch("prefix", "/"))
-    route = ir.Route(
-        f"blocked/{part.domain}", part.origin, everything, (ir.Choice(100.0, part.origin, direct=REFUSAL),)
-    )
-    return Contribution(
-        part.domain, part.origin, part.namespace, part.labels, (RankedRoute(BACKEND_RANK, route),), part.insecure_action
-    )
+    route = ir.Route(f"blocked/{domain}", origin, everything, (ir.Choice(100.0, origin, direct=REFUSAL),))
+    return RankedRoute(BACKEND_RANK, route)

@@ -9,7 +9,7 @@ from gateway.diagnostics import Collector, Diagnostic
 from gateway.resources import Host, Mapping, Service, TLSContext
 from gateway.resources import Secret as SecretObject
 from gateway.translate.ambassador.context import mapping_context
-from gateway.translate.ambassador.hosts import HostPart, default_host, translate_host
+from gateway.translate.ambassador.hosts import HostPart, closed_host, default_host, translate_host
 from gateway.translate.ambassador.ingresses import Expanded, expand
 from gateway.translate.ambassador.routing import RoutingMemo, route_mappings
 from gateway.translate.barrier import guarded
@@ -97,6 +97,7 @@ def _translate_hosts(
         if entry is None or entry[0] is not host:
             part = guarded(host.origin, found, lambda item=host: translate_host(item, resources, store))  # type: ignore[misc]
             if part is None:
+                parts.append(closed_host(host))
                 continue
             entry = (host, part)
         current[key] = entry

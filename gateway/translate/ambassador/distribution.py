@@ -8,7 +8,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from gateway.translate.origins import ir_origin
-from gateway.translate.virtualhosts import Contribution
+from gateway.translate.virtualhosts import Contribution, refusal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -68,9 +68,11 @@ def _routes(groups: Iterable[KnownGroup]) -> tuple[RankedRoute, ...]:
 
 
 def _contribution(part: HostPart, routes: tuple[RankedRoute, ...], earlier: Contribution | None) -> Contribution:
+    host = part.host
+    if part.closed:
+        routes = (refusal(part.domain, ir_origin(host.origin)),)
     if earlier is not None and earlier.routes == routes:
         return earlier
-    host = part.host
     return Contribution(
         domain=part.domain,
         origin=ir_origin(host.origin),

@@ -38,6 +38,8 @@ class HostPart:
     termination: ir.TlsTermination | None
     tls_failed: bool
     findings: tuple[Diagnostic, ...]
+    closed: bool = False
+    """Whether the Host cannot be followed: it has no routes but one that refuses."""
 
 
 def default_host(namespace: str, store: CertificateStore) -> Host:
@@ -56,6 +58,8 @@ def default_host(namespace: str, store: CertificateStore) -> Host:
 
 def translate_host(host: Host, resources: ResourceSet, store: CertificateStore) -> HostPart:
     """Translate one Host. A Host without its certificate keeps serving cleartext as its policy says."""
+    if host.refused:
+        return closed_host(host)
     found = Collector()
     spec, origin = host.spec, host.origin
     hostname = spec.hostname or "*"
@@ -79,3 +83,8 @@ def translate_host(host: Host, resources: ResourceSet, store: CertificateStore) 
     if spec.preview_url is not None and spec.preview_url.enabled:
         found.notice("preview-url-ignored", "preview URLs are not supported", origin, "spec.previewUrl")
     return HostPart(host, domain, action, policy.additional_port, termination, tls_failed, found.sorted())
+
+
+def closed_host(host: Host) -> HostPart:
+    """A Host that cannot be followed: its domain is refused, under its own and under a wider name."""
+    return HostPart(host, bare_host(host.spec.hostname or "*"), "reject", None, None, True, (), closed=True)

@@ -67,11 +67,14 @@ def tcp_termination(
     :class:`TerminationError`."""
     if isinstance(source, TLSContext):
         namespacing = source.spec.secret_namespacing is not False
+        _check(source)
         if not source.spec.secret:
             raise TerminationError("spec.secret", f"TLSContext {source.name} names no Secret")
         place = secret_place(source.spec.secret, source.namespace, namespacing=namespacing)
         plan: _Plan | None = _Plan(place, source.spec, source.namespace, namespacing, "spec", source.origin)
     else:
+        if source.refused:
+            raise TerminationError("spec", f"Host {source.name} cannot be read")
         plan = _plan(source, bare_host(source.spec.hostname or "*"), resources)
     if plan is None:
         return None
@@ -85,6 +88,8 @@ def _plan(host: Host, domain: str, resources: ResourceSet) -> _Plan | None:
     if spec.tls is not None and spec.tls_context is not None:
         raise TerminationError("spec.tls", "tls and tlsContext exclude each other")
     context = _context(host, domain, resources)
+    if context is not None:
+        _check(context)
     namespacing = context.spec.secret_namespacing is not False if context is not None else True
     own: tuple[str, str] | None = None
     if spec.tls_secret is not None and spec.tls_secret.name:
@@ -114,7 +119,7 @@ def _context(host: Host, domain: str, resources: ResourceSet) -> TLSContext | No
         if context is None:
             raise TerminationError("spec.tlsContext", f"there is no TLSContext {wanted.name!r}")
         names = {spec.hostname or "*", domain, host.name}
-        if context.spec.hosts and not names & set(context.spec.hosts):
+        if context.spec.hosts and not names & set(context.spec.hosts) and not context.refused:
             raise TerminationError("spec.tlsContext", f"TLSContext {wanted.name!r} is for other hosts")
         return context
     if spec.tls is not None:
@@ -122,7 +127,14 @@ def _context(host: Host, domain: str, resources: ResourceSet) -> TLSContext | No
     implicit = resources.get(TLSContext, host.namespace, f"{host.name}-context")
     if implicit is not None or spec.tls_secret is not None:
         return implicit
-    return next((item for item in resources.of(TLSContext) if domain in item.spec.hosts and item.spec.secret), None)
+    listing = (item for item in resources.of(TLSContext) if domain in item.spec.hosts)
+    return next((item for item in listing if item.spec.secret or item.refused), None)
+
+
+def _check(context: TLSContext) -> None:
+    """One that cannot be read may have asked for certificates of clients."""
+    if context.refused:
+        raise TerminationError("spec.tlsContext", f"TLSContext {context.name} cannot be read")
 
 
 def _server_name(host: Host, domain: str, found: Collector) -> str:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.base.keys import ObjectKey
-from gateway.resources import AuthService, Mapping, Module, Service
+from gateway.resources import AuthService, Host, Mapping, Module, Service, TLSContext
 from gateway.resources.reader import ReadSettings
 from gateway.sources.kubernetes.store import ObjectStore
 from tests.support.kubesource import mapping
@@ -233,6 +233,25 @@ def test_an_object_that_is_nested_too_deep_is_refused_and_its_last_good_version_
     for one in (cluster, copy):
         (closed,) = one.resources.of(AuthService)
         assert not closed.spec.auth_service
+
+
+@pytest.mark.parametrize(
+    ("kind", "good", "bad"),
+    [
+        ("Host", {"hostname": "a.x"}, {"hostname": "a.x", "requestPolicy": {"insecure": {"action": "Rejekt"}}}),
+        ("TLSContext", {"hosts": ["a.x"]}, {"hosts": ["a.x"], "cert_required": "perhaps"}),
+    ],
+)
+def test_a_host_or_context_has_a_stand_in_only_without_a_good_version(
+    cluster: Cluster, kind: str, good: dict[str, Any], bad: dict[str, Any]
+) -> None:
+    head = {"apiVersion": "getambassador.io/v3alpha1", "kind": kind}
+    for name, spec in (("known", good), ("known", bad), ("fresh", bad)):
+        cluster.put({**head, "metadata": {"name": name, "namespace": "default"}, "spec": spec})
+    found = {item.name: item for item in cluster.resources.of(Host if kind == "Host" else TLSContext)}
+    assert {name: item.refused for name, item in found.items()} == {"fresh": True, "known": False}
+    cluster.remove(kind, "fresh")
+    assert len(cluster.resources) == 1
 
 
 def test_as_many_levels_as_a_file_may_have_are_read(cluster: Cluster) -> None:
