@@ -24,7 +24,7 @@ _OBJECT_FIELDS = frozenset({"apiVersion", "kind", "metadata", "spec", "status"})
 
 @dataclass(frozen=True, slots=True)
 class AnnotatedObject:
-    """One document of the annotation in the usual form, or the reason why it is none."""
+    """One document of the annotation in the usual form, or the reason why it is none; then ``raw`` is what it says."""
 
     raw: Map[str, object]
     problem: str = ""
@@ -37,7 +37,7 @@ def annotated_objects(text: str, parent: Metadata) -> list[AnnotatedObject]:
 
 def _unfold(value: object, parent: Metadata) -> AnnotatedObject:
     if not isinstance(value, Map):
-        return AnnotatedObject({}, "expected objects with apiVersion, kind and name")
+        return AnnotatedObject({"spec": value}, "expected objects with apiVersion, kind and name")
     metadata, spec = value.get("metadata"), value.get("spec")
     names: dict[str, object] = dict(metadata) if isinstance(metadata, Map) else {}
     fields: dict[str, object] = dict(spec) if isinstance(spec, Map) else {}
@@ -48,11 +48,12 @@ def _unfold(value: object, parent: Metadata) -> AnnotatedObject:
             names["labels"] = item
         elif key not in _OBJECT_FIELDS:
             fields[key] = item
+    raw = {"kind": value.get("kind"), "metadata": names, "spec": fields}
     namespace = names.get("namespace") or parent.namespace
     if namespace != parent.namespace:
         shown = str(namespace)[:80]
         return AnnotatedObject(
-            {}, f"expected namespace {parent.namespace}, that of the annotated object, got {shown!r}"
+            raw, f"expected namespace {parent.namespace}, that of the annotated object, got {shown!r}"
         )
     # An annotation inside an annotation is not expanded again.
     names.pop("annotations", None)
@@ -62,5 +63,5 @@ def _unfold(value: object, parent: Metadata) -> AnnotatedObject:
         version = GETAMBASSADOR + version.removeprefix("ambassador")
     if not isinstance(version, str) or not version.startswith(f"{GETAMBASSADOR}/"):
         shown = str(version)[:80]
-        return AnnotatedObject({}, f"expected apiVersion {GETAMBASSADOR}/v3alpha1 or an older one, got {shown!r}")
+        return AnnotatedObject(raw, f"expected apiVersion {GETAMBASSADOR}/v3alpha1 or an older one, got {shown!r}")
     return AnnotatedObject({"apiVersion": version, "kind": value.get("kind"), "metadata": names, "spec": fields})

@@ -15,6 +15,7 @@ from gateway.resources.generic import Generic
 from gateway.resources.legacy import relax, upgrade
 from gateway.resources.legacy_ingress import upgrade_ingress
 from gateway.resources.model import GETAMBASSADOR, Metadata, Resource
+from gateway.resources.module import MODULE_NAME
 from gateway.resources.registry import ConfigMapBody, EndpointSliceBody, KindEntry, SecretBody
 from gateway.resources.rules import broken_rules
 from gateway.resources.schema import Inspection, Problem, inspect_value
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 T = TypeVar("T", bound=msgspec.Struct)
-_MODULE = "ambassador"
 _MAX_NAME = 253
 _NOT_ACTED_ON = {
     "FilterPolicy": "filters are not supported yet: routes under its rules are refused with 500 until they are",
@@ -69,7 +69,7 @@ def build(
     entry: KindEntry, head: ObjectHead, metadata: Metadata, raw: Map[str, object], inspection: Inspection
 ) -> Resource | None:
     """Type one object; ``None`` when it has an error, which is then in ``inspection``."""
-    if head.group == GETAMBASSADOR and head.kind == "Module" and metadata.name != _MODULE:
+    if head.group == GETAMBASSADOR and head.kind == "Module" and metadata.name != MODULE_NAME:
         message = _MODULE_AUTHENTICATION if metadata.name == "authentication" else _MODULE_IGNORED
         inspection.problems.append(Problem("warning", "module-ignored", "metadata.name", message))
         return build_generic(head, metadata, raw, inspection)

@@ -25,6 +25,10 @@ from gateway.resources.policy import (
 FreeForm = Map[str, object]
 
 
+MODULE_NAME = "ambassador"
+"""Name of the only Module that is acted on."""
+
+
 class Buffer(Part, frozen=True, kw_only=True, gc=False):
     """Request buffering."""
 

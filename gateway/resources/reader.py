@@ -20,7 +20,7 @@ from gateway.resources.generic import ACCEPTED_KINDS
 from gateway.resources.model import DEFAULT_AMBASSADOR_ID, DEFAULT_NAMESPACE, GETAMBASSADOR, Metadata, Resource
 from gateway.resources.registry import AMBASSADOR_VERSIONS, KINDS, KNOWN_KINDS
 from gateway.resources.schema import MAX_PROBLEMS, Inspection, Problem, join
-from gateway.resources.standins import stand_in
+from gateway.resources.standins import guesses, stand_in
 from gateway.resources.variables import expanded, references
 from gateway.resources.yamltree import MAX_DEPTH, ManifestError
 
@@ -32,6 +32,7 @@ _AUTOMATIC_ID = "_automatic_"
 _LEGACY_GROUP = "ambassador"
 _MAX_NAME = 253
 _SHOWN = 80
+_ANNOTATED = ObjectHead(GETAMBASSADOR, "", "", "")
 _REPORT = "please report this with the manifest"
 
 
@@ -55,6 +56,12 @@ class ReadResult:
     """Objects that have a name but were refused for an error."""
     stand_ins: tuple[Resource, ...] = ()
     """What counts for refused objects that never were good, where their absence would open something."""
+    parents: Map[ObjectKey, ObjectKey] = field(default_factory=dict)
+    """Of all these, the objects in annotations, and whose annotations."""
+    unreadable: tuple[ObjectKey, ...] = ()
+    """Objects whose annotation cannot be read as a whole: what it declared earlier must stay."""
+    guesses: tuple[Resource, ...] = ()
+    """What counts for protections that such an annotation mentions, where none of the kind is known from earlier."""
 
 
 DEFAULT_SETTINGS = ReadSettings()
@@ -62,9 +69,17 @@ DEFAULT_SETTINGS = ReadSettings()
 
 def read_object(raw: object, path: str = "", settings: ReadSettings = DEFAULT_SETTINGS) -> ReadResult:
     """Read one object, or a ``List`` of objects, with all that its annotations declare. Never raises."""
-    reader = _Reader(path, settings, [], [], [], Collector())
+    reader = _Reader(path, settings)
     reader.read(raw, 0)
-    return ReadResult(tuple(reader.resources), reader.found.sorted(), tuple(reader.refused), tuple(reader.stand_ins))
+    return ReadResult(
+        tuple(reader.resources),
+        reader.found.sorted(),
+        tuple(reader.refused),
+        tuple(reader.stand_ins),
+        reader.parents,
+        tuple(reader.unreadable),
+        tuple(reader.guesses),
+    )
 
 
 def crashed_object(key: ObjectKey, raw: Map[str, object], crash: Exception) -> ReadResult:
@@ -83,10 +98,13 @@ def crashed_object(key: ObjectKey, raw: Map[str, object], crash: Exception) -> R
 class _Reader:
     path: str
     settings: ReadSettings
-    resources: list[Resource]
-    refused: list[ObjectKey]
-    stand_ins: list[Resource]
-    found: Collector
+    resources: list[Resource] = field(default_factory=list)
+    refused: list[ObjectKey] = field(default_factory=list)
+    stand_ins: list[Resource] = field(default_factory=list)
+    parents: dict[ObjectKey, ObjectKey] = field(default_factory=dict)
+    unreadable: list[ObjectKey] = field(default_factory=list)
+    guesses: list[Resource] = field(default_factory=list)
+    found: Collector = field(default_factory=Collector)
 
     def read(self, raw: object, depth: int) -> None:
         if not isinstance(raw, Map):
@@ -136,7 +154,7 @@ class _Reader:
                 self._settle(None, head, metadata, raw, inspection)
             else:
                 self._read_body(head, metadata, raw, inspection)
-        self._read_annotation(metadata, head.origin(metadata))
+        self._read_annotation(head, metadata)
 
     def _with_variables(self, raw: Map[str, object], inspection: Inspection) -> Map[str, object]:
         """Replace references to variables in ``spec``, and tell of those that stay."""
@@ -223,32 +241,51 @@ class _Reader:
         )
         return False
 
-    def _read_annotation(self, metadata: Metadata, parent: Origin) -> None:
+    def _read_annotation(self, head: ObjectHead, metadata: Metadata) -> None:
         text = metadata.annotations.get(CONFIG_ANNOTATION)
         if text is None:
             return
-        field = join("metadata.annotations", CONFIG_ANNOTATION)
+        field, parent = join("metadata.annotations", CONFIG_ANNOTATION), head.origin(metadata)
         try:
             objects = annotated_objects(text, metadata)
         except ManifestError as error:
             where = f" (line {error.line} of the annotation)" if error.line else ""
             self.found.error("annotation-invalid", f"{error}{where}", parent, field)
+            self._guess(text, head, metadata)
             return
         for item in objects:
-            self._read_annotated(item, metadata, parent, field)
+            self._read_annotated(item, head, metadata, field)
 
-    def _read_annotated(self, item: AnnotatedObject, metadata: Metadata, parent: Origin, field: str) -> None:
+    def _read_annotated(self, item: AnnotatedObject, head: ObjectHead, metadata: Metadata, field: str) -> None:
+        parent = head.origin(metadata)
         if item.problem:
             self.found.error("annotation-invalid", item.problem, parent, field)
+            if self._belongs_here(_ANNOTATED, metadata, item.raw.get("spec")):
+                self._guess(str(item.raw), head, metadata)
             return
-        inner = _Reader(self.path, replace(self.settings, namespace=metadata.namespace), [], [], [], Collector())
+        inner = _Reader(self.path, replace(self.settings, namespace=metadata.namespace))
         inner.read(item.raw, MAX_DEPTH)
         self.resources.extend(inner.resources)
         self.refused.extend(inner.refused)
         self.stand_ins.extend(inner.stand_ins)
+        keys = (*inner.refused, *[one.key for one in inner.resources])
+        self.parents.update(dict.fromkeys(keys, head.key(metadata)))
+        if not keys and inner.found.has_errors:
+            self._guess(str(item.raw), head, metadata)
         for diagnostic in inner.found.sorted():
             hint = f"{diagnostic.hint + '; ' if diagnostic.hint else ''}in annotation {CONFIG_ANNOTATION} of {parent}"
             self.found.add(replace(diagnostic, hint=hint))
+
+    def _guess(self, text: str, head: ObjectHead, metadata: Metadata) -> None:
+        """A document of an annotation does not say which object it is."""
+        own = self.settings.ambassador_id
+        if own != DEFAULT_AMBASSADOR_ID and not any(name in text for name in (own, _AUTOMATIC_ID)):
+            return
+        key = head.key(metadata)
+        self.unreadable.append(key)
+        found = guesses(text, metadata, head.origin(metadata))
+        self.guesses.extend(found)
+        self.parents.update(dict.fromkeys([one.key for one in found], key))
 
     def _report(self, origin: Origin, problems: list[Problem]) -> None:
         # Errors come first, so that the end of a long list never hides why an object was refused.

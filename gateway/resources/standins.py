@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping as Map
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from gateway.resources.auth import closed_auth_service
 from gateway.resources.generic import Generic
 from gateway.resources.hosts import Host, HostSpec, TLSContext, TLSContextSpec
-from gateway.resources.module import closed_module, restricts_addresses
+from gateway.resources.model import Metadata
+from gateway.resources.module import MODULE_NAME, closed_module, restricts_addresses
 from gateway.resources.rules import hostname_problems
 
 if TYPE_CHECKING:
     from gateway.diagnostics import Origin
-    from gateway.resources.model import Metadata, Resource
+    from gateway.resources.model import Resource
 
 UNKNOWN_HOST = "unreadable.invalid"
 """Domain of a Host whose hostname cannot be read; nobody has it (RFC 6761, section 6.4)."""
@@ -34,6 +38,36 @@ def stand_in(kind: str, metadata: Metadata, origin: Origin, raw: Map[str, object
         case "TLSContext":
             return TLSContext(metadata=metadata, origin=origin, spec=TLSContextSpec(hosts=_hosts(raw)), refused=True)
     return None
+
+
+def guesses(text: str, parent: Metadata, origin: Origin) -> list[Resource]:
+    """Stand-ins for what an annotation may declare whose ``text`` cannot be read: for each protection that it mentions.
+
+    They are in no other place than the annotation, so an object that somebody declares wins over one of its name.
+    """
+    found: list[Resource] = []
+    name = f"in-annotation-of-{origin.kind.lower()}-{parent.name}"
+    metadata = Metadata(name=name, namespace=parent.namespace, labels=parent.labels)
+    for kind, pattern in _MENTIONED.items():
+        closed = stand_in(kind, metadata, origin, {}) if pattern.search(text) else None
+        if closed is not None:
+            found.append(closed)
+    if re.search(r"\bModule\b", text) and re.search(r"\bip_(?:allow|deny)\b", text):
+        found.append(closed_module(msgspec.structs.replace(metadata, name=MODULE_NAME), origin))
+    if re.search(r"\bTLSContext\b", text):
+        # Which of the names is that of the TLSContext cannot be told.
+        names = sorted(set(re.findall(r"\bname\W+([\w.-]{1,253})", text)))
+        places = [msgspec.structs.replace(metadata, name=one) for one in names]
+        found.extend(TLSContext(metadata=place, origin=origin, refused=True) for place in places)
+    return found
+
+
+_MENTIONED = {
+    "AuthService": re.compile(r"\bAuthService\b"),
+    "FilterPolicy": re.compile(r"\bFilterPolicy\b"),
+    # The word alone stands in many texts: it is a header, too.
+    "Host": re.compile(r"\bkind\W+Host\b"),
+}
 
 
 def _hostname(raw: Map[str, object]) -> str:

@@ -179,7 +179,8 @@ def _findings(state: FileState) -> Iterator[Diagnostic]:
     for placed in state.pieces:
         for diagnostic in placed.parsed.diagnostics:
             yield diagnostic.at_line(placed.line + diagnostic.line - 1)
-    stand_ins = [entry.resource for placed in state.pieces for entry in placed.parsed.stand_ins]
+    pieces = [placed.parsed for placed in state.pieces]
+    stand_ins = [entry.resource for piece in pieces for entry in (*piece.stand_ins, *piece.guesses)]
     for entry in state.kept:
         if entry.resource in stand_ins:
             continue

@@ -28,6 +28,8 @@ class Entry:
     key: ObjectKey
     resource: Resource
     line: int
+    parent: ObjectKey | None = None
+    """The object whose annotation declares it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,9 @@ class ParsedPiece:
     refused: tuple[ObjectKey, ...] = ()
     stand_ins: tuple[Entry, ...] = ()
     """See :attr:`gateway.resources.ReadResult.stand_ins`."""
+    unreadable: tuple[ObjectKey, ...] = ()
+    guesses: tuple[Entry, ...] = ()
+    """What :class:`gateway.resources.ReadResult` says about annotations that cannot be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,13 +128,19 @@ def _parse(piece: Piece, shown: str, settings: ReadSettings, earlier: Map[Object
     diagnostics: list[Diagnostic] = []
     refused: list[ObjectKey] = []
     stand_ins: list[Entry] = []
+    unreadable: list[ObjectKey] = []
+    guesses: list[Entry] = []
     for document in documents:
         result = read_object(document.value, shown, settings)
         _collect(document, result, earlier, entries)
         diagnostics += [diagnostic.at_line(document.line) for diagnostic in result.diagnostics]
         refused += result.refused
-        stand_ins += [Entry(item.key, item, document.line - 1) for item in result.stand_ins]
-    return ParsedPiece(tuple(entries), tuple(diagnostics), tuple(refused), tuple(stand_ins))
+        stand_ins += [_entry(item, document, result) for item in result.stand_ins]
+        unreadable += result.unreadable
+        guesses += [_entry(item, document, result) for item in result.guesses]
+    return ParsedPiece(
+        tuple(entries), tuple(diagnostics), tuple(refused), tuple(stand_ins), tuple(unreadable), tuple(guesses)
+    )
 
 
 def _collect(document: Document, result: ReadResult, earlier: Map[ObjectKey, Entry], entries: list[Entry]) -> None:
@@ -137,7 +148,12 @@ def _collect(document: Document, result: ReadResult, earlier: Map[ObjectKey, Ent
         key = resource.key
         old = earlier.get(key)
         same = old.resource if old is not None and old.resource == resource else resource
-        entries.append(Entry(key, same, document.line - 1))
+        entries.append(_entry(same, document, result))
+
+
+def _entry(resource: Resource, document: Document, result: ReadResult) -> Entry:
+    key = resource.key
+    return Entry(key, resource, document.line - 1, result.parents.get(key))
 
 
 def _objects(state: FileState) -> dict[ObjectKey, Entry]:
@@ -149,7 +165,7 @@ def _objects(state: FileState) -> dict[ObjectKey, Entry]:
 
 
 def _kept(placed: list[PlacedPiece], earlier: Map[ObjectKey, Entry]) -> tuple[Entry, ...]:
-    if not earlier and not any(piece.parsed.stand_ins for piece in placed):
+    if not earlier and not any(piece.parsed.stand_ins or piece.parsed.guesses for piece in placed):
         return ()
     valid = {entry.key for piece in placed for entry in piece.parsed.entries}
     kept: dict[ObjectKey, Entry] = {}
@@ -161,6 +177,17 @@ def _kept(placed: list[PlacedPiece], earlier: Map[ObjectKey, Entry]) -> tuple[En
         for entry in piece.parsed.stand_ins:
             if entry.key not in valid:
                 kept.setdefault(entry.key, replace(entry, line=piece.line))
+        for parent in piece.parsed.unreadable:
+            known = {key: old for key, old in earlier.items() if old.parent == parent}
+            kinds = {key.kind_group for key in known}
+            fresh = {
+                entry.key: entry
+                for entry in piece.parsed.guesses
+                if entry.parent == parent and entry.key.kind_group not in kinds
+            }
+            for key, entry in {**known, **fresh}.items():
+                if key not in valid:
+                    kept.setdefault(key, replace(entry, line=piece.line))
     return tuple(kept.values())
 
 

@@ -25,6 +25,7 @@ from gateway.sources.assembly import SourceState
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from collections.abc import Mapping as Map
 
     from gateway.kube.events import RawObject
     from gateway.resources.model import Resource
@@ -265,7 +266,28 @@ def _hold(parsed: Parsed, before: _Held | None) -> _Held:
             findings.append(Diagnostic("warning", "last-good-kept", message, kept.origin))
     for key, item in stand_ins.items():
         objects.setdefault(key, item)
+    if result.unreadable:
+        findings += _keep_annotated(result, parsed.key, earlier, objects)
     return _Held(parsed, objects, tuple(findings), frozenset(result.refused))
+
+
+def _keep_annotated(
+    result: ReadResult, parent: ObjectKey, earlier: Map[ObjectKey, Resource], objects: dict[ObjectKey, Resource]
+) -> list[Diagnostic]:
+    """An annotation that cannot be read takes nothing away that it declared."""
+    kept = {key: item for key, item in earlier.items() if key not in (parent, *result.refused)}
+    for key, item in kept.items():
+        objects.setdefault(key, item)
+    known = {key.kind_group for key in kept}
+    for item in result.guesses:
+        if item.key.kind_group not in known:
+            objects.setdefault(item.key, item)
+    message = "stays in use, because the annotation that declared it cannot be read"
+    return [
+        Diagnostic("warning", "last-good-kept", message, item.origin)
+        for key, item in kept.items()
+        if objects[key] is item and item not in result.guesses
+    ]
 
 
 def _settled(new: Resource, old: Resource | None) -> Resource:

@@ -12,6 +12,7 @@ import orjson
 from gateway import ir
 from gateway.diagnostics import Origin
 from gateway.resources import Module, ModuleConfig
+from gateway.resources.module import MODULE_NAME
 from gateway.translate.ambassador.defaults import report_defaults
 from gateway.translate.ambassador.httpoptions import compression, error_overrides, header_case, ip_rules
 from gateway.translate.ambassador.policies import breakers, keepalive, retry_policy
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from gateway.resources import ResourceSet
     from gateway.translate.settings import TranslateSettings
 
-MODULE_NAME = "ambassador"
 DEFAULT_LABEL_DOMAIN = "ambassador"
 
 _UNDERSCORES: dict[str, Literal["allow", "reject", "drop"]] = {

@@ -248,10 +248,84 @@ def test_a_host_or_context_has_a_stand_in_only_without_a_good_version(
     head = {"apiVersion": "getambassador.io/v3alpha1", "kind": kind}
     for name, spec in (("known", good), ("known", bad), ("fresh", bad)):
         cluster.put({**head, "metadata": {"name": name, "namespace": "default"}, "spec": spec})
-    found = {item.name: item for item in cluster.resources.of(Host if kind == "Host" else TLSContext)}
-    assert {name: item.refused for name, item in found.items()} == {"fresh": True, "known": False}
+    items: list[Host | TLSContext] = [*cluster.resources.of(Host), *cluster.resources.of(TLSContext)]
+    found = {item.name: item.refused for item in items}
+    assert found == {"fresh": True, "known": False}
     cluster.remove(kind, "fresh")
     assert len(cluster.resources) == 1
+
+
+def service(annotation: str) -> dict[str, Any]:
+    metadata = {"name": "s", "namespace": "default", "annotations": {"getambassador.io/config": annotation}}
+    return {"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": {}}
+
+
+GUARD = "apiVersion: getambassador.io/v3alpha1\nkind: AuthService\nname: guard\nauth_service: auth:3000\n"
+ROUTE = "apiVersion: getambassador.io/v3alpha1\nkind: Mapping\nname: inner\nhostname: '*'\nprefix: /a/\nservice: s\n"
+BROKEN = [
+    pytest.param(GUARD + "---\na: [", id="no YAML"),
+    pytest.param(GUARD + "\ttab: 1", id="a tab"),
+    pytest.param(GUARD.replace("v3alpha1", "v3alpha1\nnamespace: other"), id="another namespace"),
+    pytest.param(GUARD.replace("getambassador.io", "getambassador"), id="another group"),
+    pytest.param(GUARD.replace("AuthService", "AuthServices"), id="an unknown kind"),
+    pytest.param(GUARD.replace("guard", "a/b"), id="no name"),
+    pytest.param("AuthService", id="no object"),
+    pytest.param("- " + GUARD.replace("\n", "\n  "), id="a list"),
+]
+
+
+@pytest.mark.parametrize("text", BROKEN)
+def test_an_annotation_that_cannot_be_read_takes_nothing_away(cluster: Cluster, text: str) -> None:
+    cluster.put(service(f"{GUARD}---\n{ROUTE}"))
+    good = {item.key: item for item in cluster.resources if not isinstance(item, Service)}
+    assert len(good) == 2
+    cluster.put(service(text))
+    assert {item.key: item for item in cluster.resources if not isinstance(item, Service)} == good
+    assert cluster.codes.count("last-good-kept") == 2
+    cluster.put(service(ROUTE))
+    assert not cluster.resources.of(AuthService)
+    assert cluster.codes == []
+
+
+@pytest.mark.parametrize("text", [one for one in BROKEN if one.id != "an unknown kind"])
+def test_an_annotation_that_never_could_be_read_closes_what_it_mentions(cluster: Cluster, text: str) -> None:
+    cluster.put(service(text))
+    (closed,) = cluster.resources.of(AuthService)
+    assert not closed.spec.auth_service
+    assert "last-good-kept" not in cluster.codes
+    cluster.put(service(text + " "))
+    assert cluster.resources.of(AuthService) == (closed,)
+    assert "last-good-kept" not in cluster.codes
+    cluster.put(service(GUARD))
+    assert [item.name for item in cluster.resources.of(AuthService)] == ["guard"]
+    cluster.remove("Service", "s")
+    assert len(cluster.resources) == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "kinds"),
+    [
+        ("kind: FilterPolicy\n\t", {"FilterPolicy"}),
+        ("kind: Host\nname: h\n\t", {"Host"}),
+        ("add_request_headers: {Host: x}\n\t", set()),
+        ("kind: Module\nconfig: {ip_allow: []}\n\t", {"Module"}),
+        ("kind: Module\nconfig: {}\n\t", set()),
+        ("kind: TLSContext\nname: h-context\n\t", {"TLSContext"}),
+        ("kind: Mapping\n\t", set()),
+        ("apiVersion: x\nkind: AuthService\nname: a\nambassador_id: [other]", set()),
+    ],
+)
+def test_what_an_annotation_mentions(cluster: Cluster, text: str, kinds: set[str]) -> None:
+    cluster.put(service(text))
+    assert {item.kind for item in cluster.resources} == {"Service", *kinds}
+    assert "annotation-invalid" in cluster.codes
+
+
+def test_an_annotation_for_another_gateway_closes_nothing() -> None:
+    store = ObjectStore(ReadSettings("edge"))
+    for text, closed in ((GUARD + "\t", 0), (GUARD + "ambassador_id: edge\n\t", 1)):
+        store.put(store.read("Service", service(text)))
+        assert len(store.state().resources.of(AuthService)) == closed
 
 
 def test_as_many_levels_as_a_file_may_have_are_read(cluster: Cluster) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
+from textwrap import indent
 from typing import TYPE_CHECKING
 
 import pytest
 
-from gateway.resources import Mapping, Module, diff
+from gateway.resources import AuthService, Mapping, Module, diff
 from gateway.sources import DirectorySource, SourceState
 
 if TYPE_CHECKING:
@@ -375,3 +376,45 @@ def test_address_rules_close_until_they_can_be_read(tmp_path: Path) -> None:
     file.write_text(module("nonsense"))
     last = source.load()
     assert (rules(last), codes(last)) == ([(None, 1)], ["field-type", "last-good-kept"])
+
+
+HEAD = "apiVersion: getambassador.io/v3alpha1\nkind: "
+GUARD = indent(f"{HEAD}AuthService\nname: guard\nauth_service: a:1\n", "      ")
+INNER = indent(f"{HEAD}Mapping\nname: m\nprefix: /\nservice: s\n", "      ")
+
+
+def annotated(text: str) -> str:
+    head = "---\napiVersion: v1\nkind: Service\nmetadata:\n  name: s\n  annotations:\n    getambassador.io/config: |\n"
+    return f"{head}{text}spec: {{}}\n"
+
+
+def test_an_annotation_that_cannot_be_read_takes_nothing_away(tmp_path: Path) -> None:
+    file = tmp_path / "a.yaml"
+    file.write_text(mapping("other") + annotated(f"{GUARD}      ---\n{INNER}"))
+    source = DirectorySource([tmp_path])
+    good = source.load().resources
+    assert (names(source.load()), [item.name for item in good.of(AuthService)]) == (["m", "other"], ["guard"])
+    file.write_text(mapping("other", "/new/") + annotated(f"{GUARD}      a: [\n"))
+    kept = source.load()
+    assert names(kept) == ["m", "other"]
+    assert kept.resources.of(AuthService) == good.of(AuthService)
+    assert sorted(codes(kept)) == ["annotation-invalid", "last-good-kept", "last-good-kept"]
+    file.write_text(annotated(INNER))
+    assert not source.load().resources.of(AuthService)
+    file.write_text(mapping("other"))
+    assert names(source.load()) == ["other"]
+
+
+def test_an_annotation_that_never_could_be_read_closes_what_it_mentions(tmp_path: Path) -> None:
+    file = tmp_path / "a.yaml"
+    file.write_text(mapping("other") + annotated(f"{GUARD}      a: [\n"))
+    source = DirectorySource([tmp_path])
+    state = source.load()
+    assert [item.spec.auth_service for item in state.resources.of(AuthService)] == [""]
+    assert codes(state) == ["annotation-invalid"]
+    file.write_text(mapping("other", "/new/") + annotated(f"{GUARD}      a: [\n"))
+    state = source.load()
+    assert len(state.resources.of(AuthService)) == 1
+    assert codes(state) == ["annotation-invalid"]
+    file.write_text(annotated(GUARD))
+    assert [item.spec.auth_service for item in source.load().resources.of(AuthService)] == ["a:1"]
