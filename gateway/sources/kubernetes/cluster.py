@@ -85,8 +85,8 @@ class Cluster:
                     _Content(store, kind, selection.namespace, on_change),
                     timing,
                     selection=selection,
-                    patience=0.0 if kind.optional else ABSENT_AFTER_S,
-                    required=kind.guards,
+                    patience=0.0 if kind.optional and not kind.guards else ABSENT_AFTER_S,
+                    required=kind.required(settings),
                     on_condition=self._condition_changed,
                 ),
             )

@@ -38,11 +38,18 @@ class WatchedKind:
     """Whether it says nothing about a cluster that the kind is not there, or may not be read."""
     guards: bool = False
     """Whether its objects protect others: without the right to read them nothing may be served."""
+    essential: bool = False
+    """Whether a cluster without its objects is served wrongly or not at all."""
 
     @property
     def kind_group(self) -> str:
         """As in :class:`gateway.base.keys.ObjectKey`."""
         return kind_group(self.kind, self.group)
+
+    def required(self, settings: KubernetesSettings) -> bool:
+        """Whether the gateway is not ready while it may not read the kind. A gateway for some namespaces may have been
+        given only the rights that it needs there."""
+        return self.guards or (self.essential and not settings.namespaces)
 
     @property
     def cluster_wide(self) -> bool:
@@ -59,21 +66,30 @@ class WatchedKind:
 
 def _core(kind: str, group: str, plural: str, fields: str = "") -> WatchedKind:
     namespaced = not KINDS[group, kind].cluster_wide
-    return WatchedKind(
-        kind, group, plural, ResourcePath(group, "v1", plural, namespaced), fields, optional=not namespaced
-    )
+    path = ResourcePath(group, "v1", plural, namespaced)
+    return WatchedKind(kind, group, plural, path, fields, optional=not namespaced, essential=kind in _ESSENTIAL)
 
 
 def _ambassador(kind: str) -> WatchedKind:
     plural = _PLURALS.get(kind, f"{kind.lower()}s")
-    return WatchedKind(kind, GETAMBASSADOR, plural, optional=kind in _SELDOM, guards=kind in _GUARDS)
+    return WatchedKind(
+        kind,
+        GETAMBASSADOR,
+        plural,
+        optional=kind in _SELDOM,
+        guards=kind in _GUARDS,
+        essential=kind in _ESSENTIAL,
+    )
 
 
 _SELDOM: Final = frozenset({"RateLimit", "Filter", "FilterPolicy", "DevPortal"})
 """Kinds of Edge Stack; Emissary does not install most of them."""
 
-_GUARDS: Final = frozenset({"AuthService", "FilterPolicy", "Module"})
-"""Authorisation, and the addresses that may be served."""
+_GUARDS: Final = frozenset({"AuthService", "FilterPolicy", "Host", "Module", "RateLimitService", "TLSContext"})
+"""Authorisation, the addresses that may be served, what becomes of cleartext, certificates of clients, limits."""
+
+_ESSENTIAL: Final = frozenset({"EndpointSlice", "Listener", "Mapping", "Service"})
+"""What traffic comes in by, and where it goes."""
 
 SECRETS: Final = _core("Secret", "", "secrets", "type!=helm.sh/release.v1")
 """Followed by name; releases of Helm, which nothing refers to, are most of the Secrets of many clusters."""

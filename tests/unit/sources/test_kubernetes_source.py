@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gateway.resources import Host, Mapping, Secret, Service
+from gateway.resources import Generic, Host, Mapping, Secret, Service
 from gateway.settings import KubernetesSettings
 from gateway.sources.kubernetes import source as source_module
 from tests.support.kubeapi import ScriptedApi
@@ -201,21 +201,29 @@ async def test_another_version_is_read_while_the_conversion_webhook_is_away(api:
         await seen.until(lambda found: names(found) == ["a"], "the object as it is stored")
 
 
-async def test_a_kind_that_may_not_be_read_delays_nothing_for_long(api: ScriptedApi) -> None:
-    api.put(mapping("a"))
-    api.denied.add(f"list {MAPPINGS}")
-    async with followed(make_source(api, Hurry())) as seen:
+@pytest.mark.parametrize("namespace", ["", "default"])
+async def test_a_kind_that_may_not_be_read_delays_nothing_for_long(api: ScriptedApi, namespace: str) -> None:
+    kind, plural = ("Mapping", "namespaces/default/mappings") if namespace else ("TCPMapping", "tcpmappings")
+    api.put(mapping("a"), {**mapping("t"), "kind": "TCPMapping", "spec": {"port": 9000, "service": "db:1"}})
+    api.denied.add(f"list /apis/getambassador.io/v3alpha1/{plural}")
+    settings = KubernetesSettings(namespaces=(namespace,) if namespace else ())
+    async with followed(make_source(api, Hurry(), settings)) as seen:
         await eventually(lambda: seen.states, "a state without the kind")
-        assert [one.origin.kind for one in seen.last.diagnostics if one.code == "kind-denied"] == ["Mapping"]
-        assert seen.source.status().denied == ("Mapping",)
+        assert [one.origin.kind for one in seen.last.diagnostics if one.code == "kind-denied"] == [kind]
+        assert seen.source.status().denied == (kind,)
         api.denied.clear()
-        await seen.until(lambda found: names(found) == ["a"], "the objects after the right was granted")
+        await seen.until(lambda found: len(found) == 2, "the objects after the right was granted")
         assert "kind-denied" not in seen.codes
 
 
-@pytest.mark.parametrize("plural", ["authservices", "filterpolicies", "modules"])
-async def test_nothing_is_served_without_the_right_to_read_what_protects(api: ScriptedApi, plural: str) -> None:
-    path = f"/apis/getambassador.io/v3alpha1/{plural}"
+_CUSTOM = ("authservices", "filterpolicies", "hosts", "modules", "ratelimitservices", "tlscontexts")
+_PATHS = [f"/apis/getambassador.io/v3alpha1/{plural}" for plural in (*_CUSTOM, "listeners", "mappings")]
+
+
+@pytest.mark.parametrize("path", [*_PATHS, "/api/v1/services", "/apis/discovery.k8s.io/v1/endpointslices"])
+async def test_nothing_is_served_without_the_right_to_read_what_protects_or_is_essential(
+    api: ScriptedApi, path: str
+) -> None:
     api.put(mapping("a"))
     api.denied.add(f"list {path}")
     hurry = Hurry()
@@ -225,6 +233,36 @@ async def test_nothing_is_served_without_the_right_to_read_what_protects(api: Sc
         assert len(seen.source.status().waiting) == 1
         api.denied.clear()
         await seen.until(lambda found: names(found) == ["a"], "the right")
+
+
+@pytest.mark.parametrize("plural", _CUSTOM)
+async def test_nothing_is_served_without_what_protects_in_a_namespace_either(api: ScriptedApi, plural: str) -> None:
+    path = f"/apis/getambassador.io/v3alpha1/namespaces/default/{plural}"
+    api.denied.add(f"list {path}")
+    async with followed(make_source(api, Hurry(), KubernetesSettings(namespaces=("default",)))) as seen:
+        await eventually(lambda: len(api.asked(path)) > 10, "many refusals")
+        assert not seen.states
+
+
+class StandingStill(Hurry):
+    """A clock that does not move."""
+
+    async def _rest(self, seconds: float) -> None:
+        await asyncio.sleep(0.002)
+
+
+async def test_a_server_that_does_not_know_yet_what_protects_is_not_believed_at_once(api: ScriptedApi) -> None:
+    """An API server that has just started learns of its definitions one by one."""
+    versions = api.installed.pop("filterpolicies")
+    api.put(mapping("a"))
+    async with followed(make_source(api, StandingStill())) as seen:
+        await eventually(lambda: len(api.asked("/apis/getambassador.io")) > 5, "several looks")
+        assert not seen.states
+        api.put({**mapping("p"), "kind": "FilterPolicy", "spec": {"rules": []}})
+        api._objects["/apis/getambassador.io/filterpolicies"] = api._objects.pop("/apis/getambassador.io/filterpolicys")
+        api.installed["filterpolicies"] = versions
+        await eventually(lambda: seen.states, "the first state")
+        assert [item.kind for item in seen.resources.of(Generic)] == ["FilterPolicy"]
 
 
 async def test_rights_that_are_taken_away_leave_what_is_known(api: ScriptedApi) -> None:
