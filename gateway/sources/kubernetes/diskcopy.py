@@ -75,25 +75,32 @@ class DiskCopy:
         except OSError as error:
             logger.warning("the copy %s cannot be read: %s", self._path, error)
             return None
-        age = time.time() - facts.st_mtime
+        age = max(time.time() - facts.st_mtime, 0.0)
         reason = "it may have been written by somebody else" if _foreign(facts) else ""
         head, _, body = content.partition(b"\n")
         objects: object = None
         if not reason:
             try:
-                reason = self._reason_against(orjson.loads(head), body, age)
+                said = orjson.loads(head)
+                age += _age_at_writing(said)
+                reason = self._reason_against(said, body, age)
                 objects = orjson.loads(body) if not reason else None
             except orjson.JSONDecodeError:
                 reason = "it is damaged"
         if reason or not isinstance(objects, list):
             logger.warning("the copy %s is not used: %s", self._path, reason or "it is damaged")
             return None
-        return Copy(objects, max(age, 0.0))
+        return Copy(objects, age)
 
-    def write(self, texts: Sequence[bytes]) -> None:
-        """Replace the copy by these objects; a failure is reported and leaves the old copy."""
+    def write(self, texts: Sequence[bytes], age: float = 0.0) -> bool:
+        """Replace the copy by these objects; a failure is reported and leaves the old copy, as old as it is.
+
+        ``age``: seconds since all of them were true for certain, which the copy keeps.
+        """
         body = b"[" + b",".join(texts) + b"]"
-        head = orjson.dumps({"format": FORMAT, "digest": content_digest(body).hex(), "scope": asdict(self._scope)})
+        head = orjson.dumps(
+            {"format": FORMAT, "digest": content_digest(body).hex(), "age": age, "scope": asdict(self._scope)}
+        )
         fresh = f"{self._path}.{os.getpid()}.new"
         try:
             os.makedirs(os.path.dirname(self._path), mode=0o700, exist_ok=True)
@@ -110,9 +117,11 @@ class DiskCopy:
             logger.warning("the copy %s cannot be written: %s", self._path, error)
             with suppress(OSError):
                 os.unlink(fresh)
+            return False
+        return True
 
     def confirm(self) -> None:
-        """The copy is still what the cluster says."""
+        """The copy is still what the cluster says. Only for one that was written with the age 0."""
         try:
             os.utime(self._path)
         except OSError as error:
@@ -127,6 +136,11 @@ class DiskCopy:
         if head.get("scope") != orjson.loads(orjson.dumps(asdict(self._scope))):
             return "it belongs to another cluster, or to other settings"
         return f"it is older than {MAX_AGE_S / 86400:.0f} days" if age > MAX_AGE_S else ""
+
+
+def _age_at_writing(head: Any) -> float:
+    age = head.get("age") if isinstance(head, dict) else None
+    return max(float(age), 0.0) if isinstance(age, int | float) else 0.0
 
 
 def _foreign(facts: os.stat_result) -> bool:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from gateway.base.keys import kind_group
 from gateway.diagnostics import Diagnostic, Origin
+from gateway.kube.backoff import Backoff
 from gateway.kube.client import Access, KubeClient
 from gateway.kube.failure import Unreachable
 from gateway.kube.timing import Pulse, Timing
@@ -39,6 +40,8 @@ WRITE_AFTER_S = 2.0
 """Seconds after a change until the copy on disk is written; more changes go into the same write."""
 STALE_S = 10.0
 """Seconds after which a process that serves the copy on disk takes up kinds one by one, though others do not answer."""
+READ_AT_ONCE = 200
+"""Objects of the copy that are read until others have their turn: probes must be answered meanwhile."""
 LOAD_S = 60.0
 """Seconds for one state of a cluster."""
 
@@ -73,6 +76,8 @@ class KubernetesSource:
         """Whether everything was there once."""
         self._stale = False
         """Whether objects come from the copy on disk."""
+        self._stale_since = 0.0
+        """When all objects of that copy were true for certain (seconds of the loop's clock)."""
         self._stale_until = float("inf")
         """When objects from the copy are mixed with those that are listed (seconds of the loop's clock)."""
 
@@ -133,13 +138,16 @@ class KubernetesSource:
         found = await asyncio.to_thread(copy.read)
         if found is None:
             return None
-        for raw in found.objects:
+        for number, raw in enumerate(found.objects):
+            if number % READ_AT_ONCE == 0:
+                await asyncio.sleep(0)
             group = str(raw["apiVersion"]).rpartition("/")[0]
             parsed = self._store.read(kind_group(raw["kind"], group), raw)
             if not cluster.has_listed(parsed.key):
                 self._store.put(parsed)
         self._stale = True
-        self._stale_until = asyncio.get_running_loop().time() + STALE_S
+        now = asyncio.get_running_loop().time()
+        self._stale_since, self._stale_until = now - found.age, now + STALE_S
         logger.warning("the API server does not answer: serving the copy of %.0f s ago", found.age)
         return self._store.state(self._general(cluster))
 
@@ -198,18 +206,28 @@ class KubernetesSource:
         self._wake.clear()
 
     async def _keep(self, copy: DiskCopy) -> None:
-        """Write the copy on disk some time after a change."""
+        """Write the copy on disk some time after a change; one that cannot be written is tried again."""
+        backoff = Backoff(self._timing.chance)
+        current = False
+        """Whether the copy is what the cluster says."""
         while True:
             try:
                 async with asyncio.timeout(TOUCH_S):
                     await self._dirty.wait()
             except TimeoutError:
-                if self._complete and self.status().up:
+                if current and self._complete and self.status().up:
                     await asyncio.to_thread(copy.confirm)
                 continue
             await self._timing.pause(WRITE_AFTER_S)
             self._dirty.clear()
-            await asyncio.to_thread(copy.write, self._store.texts())
+            age = asyncio.get_running_loop().time() - self._stale_since if self._stale else 0.0
+            current = False
+            if await asyncio.to_thread(copy.write, self._store.texts(), age):
+                current = age == 0.0
+                backoff.succeeded()
+            else:
+                self._dirty.set()
+                await self._timing.pause(backoff.failed())
 
     def _scope(self, client: KubeClient) -> Scope:
         settings = self._settings

@@ -87,9 +87,22 @@ def test_a_copy_that_cannot_be_written_is_reported_and_leaves_the_old_one(
 
     monkeypatch.setattr(os, "fsync", full)
     copy = DiskCopy(str(file.parent), SCOPE)
-    copy.write([])
+    assert not copy.write([])
     assert "No space left" in caplog.text
     found = copy.read()
     assert found is not None
     assert len(found.objects) == 2
     assert os.listdir(file.parent) == ["kubernetes.json"]
+
+
+def test_the_age_at_writing_counts(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    copy = DiskCopy(str(tmp_path), SCOPE)
+    assert copy.write(TEXTS, 3600.0)
+    os.utime(tmp_path / "kubernetes.json", (0, time.time() - 60))
+    found = copy.read()
+    assert found is not None
+    assert 3660 <= found.age < 3700
+    assert copy.write(TEXTS, MAX_AGE_S)
+    os.utime(tmp_path / "kubernetes.json", (0, time.time() - 60))
+    assert copy.read() is None
+    assert "older than 7 days" in caplog.text

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import time
 from typing import TYPE_CHECKING
 
+import orjson
 import pytest
 
 from gateway.resources import Generic, Host, Mapping, Secret, Service
@@ -451,11 +454,87 @@ async def test_a_kind_that_cannot_be_listed_holds_up_no_other_after_a_start_from
     async with followed(make_source(api, Hurry(), settings)) as seen:
         await eventually(lambda: (tmp_path / "kubernetes.json").exists(), "a copy")
     api.put(mapping("b"), host("i"))
-    api.faults["/apis/getambassador.io/v3alpha1/hosts"] = [(500, {}, "its webhook is broken")] * 1000
+    # For as long as it takes, however slow this machine is.
+    api.denied.add("list /apis/getambassador.io/v3alpha1/hosts")
     async with followed(make_source(api, Hurry(), settings)) as seen:
         await seen.until(lambda found: names(found) == ["a", "b"], "the kind that is listed")
         assert [item.name for item in seen.resources.of(Host)] == ["h"]
         assert "source-stale" in seen.codes
-        api.faults.clear()
+        api.denied.clear()
         await seen.until(lambda found: len(found.of(Host)) == 2, "the other kind")
         await eventually(lambda: "source-stale" not in seen.codes, "no copy any more")
+
+
+def said(file: Path) -> dict[str, float]:
+    """What the first line of a copy says."""
+    return orjson.loads(file.read_bytes().partition(b"\n")[0])  # type: ignore[no-any-return]
+
+
+async def test_a_copy_that_is_partly_old_stays_as_old_as_it_is(
+    api: ScriptedApi, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(source_module, "STALE_S", 0.05)
+    settings, file = KubernetesSettings(state_dir=str(tmp_path)), tmp_path / "kubernetes.json"
+    api.put(mapping("a"), host("h"))
+    async with followed(make_source(api, Hurry(), settings)):
+        await eventually(file.exists, "a copy")
+    assert said(file)["age"] == 0
+    os.utime(file, (time.time() - 1000, time.time() - 1000))
+    api.put(mapping("b"))
+    api.denied.add("list /apis/getambassador.io/v3alpha1/hosts")
+    async with followed(make_source(api, Hurry(), settings)) as seen:
+        await seen.until(lambda found: names(found) == ["a", "b"], "the kind that is listed")
+        api.put(mapping("c"))
+        await eventually(lambda: said(file)["age"] > 999, "a copy with its age")
+        api.denied.clear()
+        await eventually(lambda: said(file)["age"] == 0, "a copy of now")
+
+
+async def test_a_copy_that_cannot_be_written_is_tried_again_and_not_confirmed(
+    api: ScriptedApi, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(source_module, "TOUCH_S", 0.01)
+    settings, file = KubernetesSettings(state_dir=str(tmp_path)), tmp_path / "kubernetes.json"
+    api.put(mapping("a"))
+    async with followed(make_source(api, Hurry(), settings)):
+        await eventually(file.exists, "a copy")
+    os.utime(file, (0, time.time() - 1000))
+    old = file.read_bytes()
+    failures = 0
+    sync = os.fsync
+
+    def full(_: int) -> None:
+        nonlocal failures
+        failures += 1
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    api.put(mapping("b"))
+    async with followed(make_source(api, Hurry(), settings)) as seen:
+        await seen.until(lambda found: names(found) == ["a", "b"], "the state")
+        await eventually(lambda: failures > 5, "more than one try")
+        assert file.read_bytes() == old
+        assert file.stat().st_mtime < time.time() - 900
+        monkeypatch.setattr(os, "fsync", sync)
+        await eventually(lambda: b'"b"' in file.read_bytes(), "the new copy")
+
+
+async def test_others_have_their_turn_while_a_copy_is_read(api: ScriptedApi, tmp_path: Path) -> None:
+    settings = KubernetesSettings(state_dir=str(tmp_path))
+    api.put(*(mapping(f"m{number}") for number in range(1000)))
+    async with followed(make_source(api, Hurry(), settings)):
+        await eventually((tmp_path / "kubernetes.json").exists, "a copy")
+    await api.stop()
+    source = make_source(api, Hurry(), settings)
+    seen_sizes = set()
+
+    async def look() -> None:
+        while True:
+            seen_sizes.add(len(source._store.texts()))
+            await asyncio.sleep(0)
+
+    looking = asyncio.create_task(look())
+    async with followed(source) as seen:
+        await seen.until(lambda found: len(found) == 1000, "the copy")
+    looking.cancel()
+    assert seen_sizes >= {0, 200, 400, 600, 800, 1000}
