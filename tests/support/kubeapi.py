@@ -71,6 +71,8 @@ class ScriptedApi:
     """``METHOD PATH`` or ``list PATH``, ``watch PATH`` that are answered 403."""
     late: dict[str, asyncio.Event] = field(default_factory=dict)
     """Paths of lists and objects that wait for an event."""
+    missing: dict[str, asyncio.Event] = field(default_factory=dict)
+    """Paths of objects that are answered 404, after an event."""
     dropping: bool = False
     """Forget to send events."""
     deep: dict[str, int] = field(default_factory=dict)
@@ -231,6 +233,10 @@ class ScriptedApi:
         collection, namespace, name, api_version = found
         if verb == "list" and request.path in self.late:
             await self.late[request.path].wait()
+        if request.path in self.missing:
+            await self.missing[request.path].wait()
+            _reply(writer, 404, _status(404, "NotFound", f"no {name}"))
+            return
         if name:
             item = self._objects.get(collection, {}).get((namespace, name))
             absent = _status(404, "NotFound", f"no {name}")

@@ -7,6 +7,8 @@ list, the content of what is referred to is asked for again and again.
 from __future__ import annotations
 
 import asyncio
+import logging
+import traceback
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -32,6 +34,8 @@ _AT_ONCE = 16
 """Requests for content that are under way at the same time."""
 _POLL_S, _POLL_EACH_S = 10.0, 0.05
 """Seconds between two rounds without the right to list; with many names a round takes longer."""
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -235,12 +239,20 @@ class ReferencedContent:
                 if failure.missing:
                     self._gone(key)
                     self._fetched[key] = (version, "")
-                    return
-                after = failure.retry_after
-                self._fail(key, str(failure))
+                    if not self._followed(key) or not self._due(key):
+                        return
+                    # It was made again meanwhile.
+                else:
+                    after = failure.retry_after
+                    self._fail(key, str(failure))
             except Unreachable as failure:
                 if key in self._fetched:
                     self._fail(key, str(failure))
+            except Exception as crash:  # noqa: BLE001 - the crash barrier: this object is asked for again, others go on
+                # Without the text of the exception, which may quote a secret.
+                frames = "".join(traceback.format_tb(crash.__traceback__))
+                logger.error("content of %s: %s\n%s", key, type(crash).__name__, frames)
+                self._fail(key, type(crash).__name__)
             else:
                 if not self._followed(key) or not self._due(key):
                     return

@@ -13,6 +13,7 @@ import pytest
 from gateway.resources import Generic, Host, Mapping, Secret, Service
 from gateway.settings import KubernetesSettings
 from gateway.sources.kubernetes import source as source_module
+from gateway.sources.kubernetes.store import ObjectStore, Parsed
 from tests.support.kubeapi import ScriptedApi
 from tests.support.kubesource import Hurry, followed, host, make_source, mapping, secret
 from tests.support.waiting import eventually
@@ -351,6 +352,46 @@ async def test_a_rotated_secret_is_read_again(api: ScriptedApi) -> None:
         await seen.until(lambda found: not found.of(Secret), "the Secret is gone")
         api.put(secret("cert", value="dHJlZQ=="))
         await seen.until(lambda found: found.of(Secret), "the Secret is back")
+
+
+async def test_a_secret_that_is_made_again_while_it_is_asked_for_comes(api: ScriptedApi) -> None:
+    path = "/api/v1/namespaces/default/secrets/cert"
+    api.put(host("a", "cert"), secret("cert", value="b25l"))
+    async with followed(make_source(api, Hurry())) as seen:
+        await seen.until(lambda found: found.of(Secret), "the first state")
+        asked = len(api.asked(path))
+        api.missing[path] = asyncio.Event()
+        api.put(secret("cert", value="dHdv"))
+        await eventually(lambda: len(api.asked(path)) > asked, "a request for the new content")
+        # The request is answered that there is none, after the name of the next one has come.
+        api.delete("Secret", "default", "cert")
+        await seen.until(lambda found: not found.of(Secret), "the Secret is gone")
+        api.put(secret("cert", value="dHJlZQ=="), mapping("m"))
+        await seen.until(lambda found: found.of(Mapping), "what came after it")
+        api.missing.pop(path).set()
+        await seen.until(lambda found: found.of(Secret), "the Secret is back")
+        assert seen.resources.of(Secret)[0].data["value"] == b"tree"
+
+
+async def test_a_secret_whose_reading_crashes_is_asked_for_again(
+    api: ScriptedApi, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    put = ObjectStore.put
+
+    def crash(store: ObjectStore, parsed: Parsed) -> None:
+        if parsed.key.kind_group == "Secret":
+            raise ZeroDivisionError("pri" + "vate")
+        put(store, parsed)
+
+    api.put(host("a", "cert"), secret("cert"))
+    monkeypatch.setattr(ObjectStore, "put", crash)
+    async with followed(make_source(api, Hurry())) as seen:
+        await seen.until(lambda found: found.of(Host), "a state without the Secret")
+        await eventually(lambda: "reference-unreadable" in seen.codes, "a finding")
+        assert "private" not in caplog.text + str(seen.last.diagnostics)
+        monkeypatch.setattr(ObjectStore, "put", put)
+        await seen.until(lambda found: found.of(Secret), "the Secret")
+        assert "reference-unreadable" not in seen.codes
 
 
 async def test_a_secret_that_may_not_be_read_keeps_its_last_content(api: ScriptedApi) -> None:
