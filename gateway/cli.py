@@ -62,6 +62,8 @@ app = typer.Typer(
     name="sluice",
     help="Sluice: an API gateway for Kubernetes manifests.",
     no_args_is_help=True,
+    # Plain help: tables cut the names of flags at 80 columns.
+    rich_markup_mode=None,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
@@ -72,7 +74,10 @@ Paths = Annotated[
         help="Files and folders of manifests. (default: from Kubernetes)", metavar="PATH", show_default=False
     ),
 ]
-Kubeconfig = Annotated[str | None, typer.Option(help="Clusters and credentials. (default: the pod's own)")]
+Kubeconfig = Annotated[
+    str | None,
+    typer.Option(help="File of clusters and credentials. (default: the pod's own, $KUBECONFIG, ~/.kube/config)"),
+]
 Context = Annotated[str | None, typer.Option(help="A context of the kubeconfig.")]
 Namespaces = Annotated[list[str] | None, typer.Option(help="Read this namespace, may be repeated. (default: all)")]
 AllowUnenforcedAuth = Annotated[
@@ -234,7 +239,9 @@ def explain(
     allow_unenforced_auth: AllowUnenforcedAuth = False,
     expand_variables: ExpandVariables = None,
 ) -> None:
-    """Say which route takes a request, why, and what goes upstream (JSON)."""
+    """Say which route takes a request, and why (JSON).
+
+    What goes upstream is shown, too. Without a PATH the routes are those of a cluster."""
     from gateway.plane.offline import REFUSED, Offline
 
     if len(arguments) < 2:
@@ -274,7 +281,9 @@ def ir(
     allow_unenforced_auth: AllowUnenforcedAuth = False,
     expand_variables: ExpandVariables = None,
 ) -> None:
-    """Print the neutral configuration that manifests become (JSON, private keys left out)."""
+    """Print what manifests become, as JSON.
+
+    It is the neutral configuration that the data plane gets; private keys are left out."""
     import orjson
 
     from gateway.ir import redacted
@@ -342,7 +351,8 @@ def _announce(gateway: Gateway) -> None:
         )
     lines.append(f"  {'findings':<12} {_severities(facts.diagnostics)}")
     lines.append(f"  {'workers':<12} {facts.workers_wanted}")
-    lines.append(f"  {'admin':<12} http://{settings.admin.address}:{gateway.admin_port}/ready /metrics")
+    admin = f"http://{settings.admin.address}:{gateway.admin_port}"
+    lines.append(f"  {'admin':<12} {admin}/ready /metrics /ambassador/v0/diag/")
     if not sys.stderr.isatty():
         sys.stderr.write("\n".join(lines) + "\n")
         return
@@ -484,7 +494,7 @@ def _kubernetes(
             "or name a file or folder of manifests"
         )
     if kubeconfig is not None and not Path(kubeconfig).is_file():
-        raise SettingsError(f"--kubeconfig {kubeconfig} does not exist")
+        raise SettingsError(f"--kubeconfig {kubeconfig} does not exist, or is no file")
     only = (_namespace(env),) if env.single_namespace else ()
     file = kubeconfig or ("" if env.in_cluster else env.kubeconfig)
     return KubernetesSettings(
@@ -544,6 +554,8 @@ def _configure_log(settings: Settings) -> None:
     logging.basicConfig(level=settings.log_level.upper(), handlers=[handler])
     # It counts file system events, also those that mean nothing here.
     logging.getLogger("watchfiles").setLevel(logging.WARNING)
+    # It warns of a missing kubeconfig without its name, before it raises.
+    logging.getLogger("kubernetes").setLevel(logging.ERROR)
 
 
 class _JsonFormatter(logging.Formatter):

@@ -116,7 +116,8 @@ class AdminServer:
     def _answer(self, path: str, names: frozenset[str], peer: str) -> Page:
         page = self._pages.get(path)
         if page is None or (path in _LOOPBACK_ONLY and not self._may_diagnose(names, peer)):
-            return Page(404, b"not found\n")
+            public = ", ".join(sorted(self._pages.keys() - _LOOPBACK_ONLY))
+            return Page(404, f"not found; there is {public}\n".encode())
         return page()
 
     def _may_diagnose(self, names: frozenset[str], peer: str) -> bool:

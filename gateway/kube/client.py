@@ -11,13 +11,14 @@ from collections.abc import Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias
 
 import aiohttp
 import orjson
 from kubernetes.aio.client import ApiClient, Configuration
 from kubernetes.aio.client.rest import RESTClientObject
 from kubernetes.aio.config import ConfigException, load_incluster_config, load_kube_config
+from yaml import YAMLError
 
 from gateway.kube.decoding import decoded
 from gateway.kube.failure import ApiFailure, Unreachable
@@ -190,6 +191,10 @@ class KubeClient:
             response.close()
 
 
+_UNREADABLE: Final = (ConfigException, OSError, YAMLError, TypeError, KeyError, AttributeError, ValueError)
+"""What the official client raises for a kubeconfig; it does not look before it uses what is in there."""
+
+
 async def _read_credentials(access: Access) -> Configuration:
     configuration = Configuration()
     try:
@@ -199,9 +204,14 @@ async def _read_credentials(access: Access) -> Configuration:
             await load_kube_config(
                 access.kubeconfig or None, access.context or None, configuration, persist_config=False
             )
-    except (ConfigException, OSError) as error:
+    except _UNREADABLE as error:
         where = access.kubeconfig or ("the pod's service account" if access.in_cluster else "~/.kube/config")
-        raise Unreachable(f"no access to a cluster by {where}: {error}") from error
+        # Those of Python itself say nothing to an operator.
+        why = (
+            str(error) if isinstance(error, (ConfigException, OSError)) else "it has no valid cluster, user or context"
+        )
+        hint = "" if access.in_cluster else "; name another kubeconfig, or a file or folder of manifests"
+        raise Unreachable(f"no access to a cluster by {where}: {why}{hint}") from error
     return configuration
 
 

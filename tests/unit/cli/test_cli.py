@@ -96,12 +96,27 @@ def test_run_without_the_client_of_kubernetes_says_how_to_get_it(monkeypatch: py
     assert "pip install 'sluice-gateway[kube]'" in result.stderr
 
 
-def test_a_cluster_without_credentials_is_an_error_that_says_where_they_were_looked_for(tmp_path: Path) -> None:
+CLUSTER = "clusters: [{name: c, cluster: {server: 'https://127.0.0.1:1'}}]\ncurrent-context: c\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", f"{CLUSTER}contexts: [{{name: c, context: {{cluster: c}}}}]\n", "a: [b", "clusters: 7\n", "- a list\n"],
+)
+def test_a_cluster_without_credentials_is_an_error_that_says_where_they_were_looked_for(
+    text: str, tmp_path: Path
+) -> None:
     config = tmp_path / "config"
-    config.write_text("apiVersion: v1\nkind: Config\n")
+    config.write_text(f"apiVersion: v1\nkind: Config\n{text}" if text[:1] != "-" else text)
     result = call("check", "--kubeconfig", config)
     assert result.exit_code == 1
     assert f"no access to a cluster by {config}" in result.stderr
+
+
+def test_the_help_names_every_flag_in_full() -> None:
+    shown = call("run", "--help", env={"COLUMNS": "80"}).stdout
+    assert "--max-connections-per-address" in shown
+    assert "…" not in shown
 
 
 def test_a_kubeconfig_that_does_not_exist_is_named() -> None:
