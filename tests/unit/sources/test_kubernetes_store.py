@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.base.keys import ObjectKey
@@ -358,6 +358,7 @@ _STEPS = st.one_of(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(_STEPS, max_size=30), st.integers(1, 5))
 def test_steps_in_any_order_end_where_a_new_list_begins(steps: list[tuple[str, str, str]], every: int) -> None:
     """The state after events is that of a fresh store with the objects that are left, however often it is looked at."""
