@@ -45,23 +45,26 @@ class CertificateStore:
     ``known`` is that of the last pass: a Secret that is the same object gives the same certificate object.
     """
 
-    __slots__ = ("_resources", "known", "used")
+    __slots__ = ("_resources", "asked", "known", "used")
 
     def __init__(self, resources: ResourceSet, known: dict[str, tuple[Secret, ir.Certificate]]) -> None:
         self._resources = resources
         self.known = known
         self.used: dict[str, ir.Certificate] = {}
+        self.asked: dict[tuple[str, str], Secret | None] = {}
+        """Secrets that were looked for since somebody emptied it: what was made meanwhile depends on no others."""
 
     def find(self, namespace: str, name: str) -> Secret:
         """The Secret, or :class:`SecretError`."""
-        secret = self._resources.get(Secret, namespace, name)
+        secret = self.peek(namespace, name)
         if secret is None:
             raise SecretError(f"there is no Secret {namespace}/{name}")
         return secret
 
     def peek(self, namespace: str, name: str) -> Secret | None:
         """The Secret, if there is one."""
-        return self._resources.get(Secret, namespace, name)
+        secret = self.asked[namespace, name] = self._resources.get(Secret, namespace, name)
+        return secret
 
     def load(self, secret: Secret) -> ir.Certificate:
         """The certificate and key of a Secret (``tls.crt``, ``tls.key``). It is not marked as used."""

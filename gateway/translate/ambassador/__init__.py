@@ -25,14 +25,22 @@ if TYPE_CHECKING:
     from gateway.translate.virtualhosts import Contribution
 
 
+@dataclass(frozen=True, slots=True)
+class KnownHost:
+    """A Host as it was translated, and the Secrets that it depends on, whether they were there or not."""
+
+    part: HostPart
+    secrets: dict[tuple[str, str], SecretObject | None]
+
+
 @dataclass(slots=True)
 class AmbassadorMemo:
     """What the last pass of this dialect left."""
 
     routing: RoutingMemo = field(default_factory=RoutingMemo)
     default: Host | None = None
-    tls_inputs: tuple[object, ...] = ()
-    hosts: dict[tuple[str, str, str], tuple[Host, HostPart]] = field(default_factory=dict)
+    contexts: tuple[TLSContext, ...] | None = None
+    hosts: dict[tuple[str, str, str], KnownHost] = field(default_factory=dict)
     ingress_services: tuple[Service, ...] = ()
     ingresses: dict[tuple[str, str], tuple[Ingress, Expanded, tuple[Diagnostic, ...]]] = field(default_factory=dict)
 
@@ -86,29 +94,35 @@ def _expand(
 def _translate_hosts(
     hosts: Sequence[Host], resources: ResourceSet, store: CertificateStore, memo: AmbassadorMemo, found: Collector
 ) -> list[HostPart]:
-    inputs = (resources.of(TLSContext), resources.of(SecretObject))
-    same = bool(memo.tls_inputs) and all(a is b for a, b in zip(inputs, memo.tls_inputs, strict=True))
-    known = memo.hosts if same else {}
-    current: dict[tuple[str, str, str], tuple[Host, HostPart]] = {}
+    contexts = resources.of(TLSContext)
+    current: dict[tuple[str, str, str], KnownHost] = {}
     parts: list[HostPart] = []
     for host in hosts:
         key = (host.origin.kind, host.namespace, host.name)
-        entry = known.get(key)
-        if entry is None or entry[0] is not host:
+        known = memo.hosts.get(key)
+        if known is None or known.part.host is not host or memo.contexts is not contexts or _stale(known, store):
+            store.asked = {}
             part = guarded(host.origin, found, lambda item=host: translate_host(item, resources, store))  # type: ignore[misc]
             if part is None:
                 parts.append(closed_host(host))
                 continue
-            entry = (host, part)
-        current[key] = entry
-        parts.append(entry[1])
-        found.extend(entry[1].findings)
-        termination = entry[1].termination
+            # A certificate that is renewed is another content under the same name: the routes of the Host may stay.
+            part = known.part if known is not None and known.part.says_the_same(part) else part
+            known, store.asked = KnownHost(part, store.asked), {}
+        current[key] = known
+        parts.append(known.part)
+        found.extend(known.part.findings)
+        termination = known.part.termination
         if termination is not None:
             store.use(store.known[termination.certificate][1])
     memo.hosts = current
-    memo.tls_inputs = inputs
+    memo.contexts = contexts
     return parts
+
+
+def _stale(known: KnownHost, store: CertificateStore) -> bool:
+    """Whether a Secret of a Host is another one now."""
+    return any(store.peek(*place) is not secret for place, secret in known.secrets.items())
 
 
 def _report_ignored_contexts(resources: ResourceSet, found: Collector) -> None:

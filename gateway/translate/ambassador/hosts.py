@@ -5,7 +5,7 @@ Source of the rules: Emissary's ``irhost.py`` (features.md 1.2, "Host").
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
 from gateway.diagnostics import Collector, Origin
@@ -40,6 +40,14 @@ class HostPart:
     findings: tuple[Diagnostic, ...]
     closed: bool = False
     """Whether the Host cannot be followed: it has no routes but one that refuses."""
+
+    def says_the_same(self, other: HostPart) -> bool:
+        """Whether both are of one Host and nothing differs."""
+        return self.host is other.host and _said(self) == _said(other)
+
+
+def _said(part: HostPart) -> tuple[object, ...]:
+    return tuple(getattr(part, item.name) for item in fields(part) if item.name != "host")
 
 
 def default_host(namespace: str, store: CertificateStore) -> Host:
