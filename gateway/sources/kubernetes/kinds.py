@@ -85,11 +85,13 @@ def _ambassador(kind: str) -> WatchedKind:
 _SELDOM: Final = frozenset({"RateLimit", "Filter", "FilterPolicy", "DevPortal"})
 """Kinds of Edge Stack; Emissary does not install most of them."""
 
-_GUARDS: Final = frozenset({"AuthService", "FilterPolicy", "Host", "Module", "RateLimitService", "TLSContext"})
-"""Authorisation, the addresses that may be served, what becomes of cleartext, certificates of clients, limits."""
+_GUARDS: Final = frozenset({"AuthService", "FilterPolicy", "Module"})
+"""Authorisation, and the addresses that may be served."""
 
-_ESSENTIAL: Final = frozenset({"EndpointSlice", "Listener", "Mapping", "Service"})
-"""What traffic comes in by, and where it goes."""
+_ESSENTIAL: Final = frozenset(
+    {"EndpointSlice", "Host", "Listener", "Mapping", "RateLimitService", "Service", "TLSContext"}
+)
+"""What traffic comes in by, on which terms, and where it goes."""
 
 SECRETS: Final = _core("Secret", "", "secrets", "type!=helm.sh/release.v1")
 """Followed by name; releases of Helm, which nothing refers to, are most of the Secrets of many clusters."""
