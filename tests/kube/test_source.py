@@ -107,6 +107,27 @@ async def test_changes_are_followed(kube: KubeClient, control_plane: ControlPlan
 
 
 @pytest.mark.usefixtures("installed")
+async def test_an_object_that_is_nested_too_deep_holds_up_no_other(
+    kube: KubeClient, control_plane: ControlPlane, namespace: str
+) -> None:
+    await kube.apply([mapping("a", namespace), mapping("listed", namespace, envoy_override=nested(300))])
+    async with followed(source_of(control_plane.admin, namespace)) as seen:
+        await seen.until(lambda found: [item.name for item in found.of(Mapping)] == ["a"], "the first state")
+        await kube.apply([mapping("watched", namespace, envoy_override=nested(300)), mapping("b", namespace)])
+        await seen.until(lambda found: [item.name for item in found.of(Mapping)] == ["a", "b"], "the next event")
+        refused = {one.origin.name for one in seen.last.diagnostics if one.code == "object-depth"}
+        assert refused == {"listed", "watched"}
+        assert seen.source.status().lists["Mapping"] == 1
+
+
+def nested(levels: int) -> Any:
+    value: Any = {}
+    for _ in range(levels):
+        value = {"a": value}
+    return value
+
+
+@pytest.mark.usefixtures("installed")
 async def test_definitions_that_come_late_are_taken_up(
     kube: KubeClient, control_plane: ControlPlane, namespace: str
 ) -> None:
