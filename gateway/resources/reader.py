@@ -32,7 +32,6 @@ _AUTOMATIC_ID = "_automatic_"
 _LEGACY_GROUP = "ambassador"
 _MAX_NAME = 253
 _SHOWN = 80
-_ANNOTATED = ObjectHead(GETAMBASSADOR, "", "", "")
 _REPORT = "please report this with the manifest"
 
 
@@ -71,27 +70,26 @@ def read_object(raw: object, path: str = "", settings: ReadSettings = DEFAULT_SE
     """Read one object, or a ``List`` of objects, with all that its annotations declare. Never raises."""
     reader = _Reader(path, settings)
     reader.read(raw, 0)
-    return ReadResult(
-        tuple(reader.resources),
-        reader.found.sorted(),
-        tuple(reader.refused),
-        tuple(reader.stand_ins),
-        reader.parents,
-        tuple(reader.unreadable),
-        tuple(reader.guesses),
-    )
+    return reader.result()
 
 
-def crashed_object(key: ObjectKey, raw: Map[str, object], crash: Exception) -> ReadResult:
+def crashed_object(key: ObjectKey, raw: Map[str, object], crash: Exception, settings: ReadSettings) -> ReadResult:
     """What counts for an object whose reading failed for a fault in the gateway: it is refused, others go on.
 
     The text of the exception is left out: it may quote what is in the object.
     """
     kind, _, group = key.kind_group.partition(".")
-    metadata, origin = Metadata(name=key.name, namespace=key.namespace), Origin(kind, key.namespace, key.name)
-    closed = stand_in(kind, metadata, origin, raw) if group == GETAMBASSADOR else None
-    finding = Diagnostic("error", "object-crash", _crash_message(crash), origin, hint=_REPORT)
-    return ReadResult((), (finding,), (key,), (closed,) if closed is not None else ())
+    head, metadata = ObjectHead(group, "", kind, ""), Metadata(name=key.name, namespace=key.namespace)
+    inspection = Inspection()
+    inspection.problems.append(Problem("error", "object-crash", "", _crash_message(crash), _REPORT))
+    reader = _Reader("", settings)
+    if reader._belongs_here(head, metadata, raw.get("spec")):
+        reader._settle(None, head, metadata, raw, inspection)
+    found = raw.get("metadata")
+    annotations = found.get("annotations") if isinstance(found, Map) else None
+    if isinstance(annotations, Map) and CONFIG_ANNOTATION in annotations:
+        reader._guess(str(annotations[CONFIG_ANNOTATION]), head, metadata)
+    return reader.result()
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +103,17 @@ class _Reader:
     unreadable: list[ObjectKey] = field(default_factory=list)
     guesses: list[Resource] = field(default_factory=list)
     found: Collector = field(default_factory=Collector)
+
+    def result(self) -> ReadResult:
+        return ReadResult(
+            tuple(self.resources),
+            self.found.sorted(),
+            tuple(self.refused),
+            tuple(self.stand_ins),
+            self.parents,
+            tuple(self.unreadable),
+            tuple(self.guesses),
+        )
 
     def read(self, raw: object, depth: int) -> None:
         if not isinstance(raw, Map):
@@ -260,7 +269,8 @@ class _Reader:
         parent = head.origin(metadata)
         if item.problem:
             self.found.error("annotation-invalid", item.problem, parent, field)
-            if self._belongs_here(_ANNOTATED, metadata, item.raw.get("spec")):
+            annotated = ObjectHead(GETAMBASSADOR, "", head.kind, self.path)
+            if self._belongs_here(annotated, metadata, item.raw.get("spec")):
                 self._guess(str(item.raw), head, metadata)
             return
         inner = _Reader(self.path, replace(self.settings, namespace=metadata.namespace))

@@ -43,7 +43,7 @@ def stand_in(kind: str, metadata: Metadata, origin: Origin, raw: Map[str, object
 def guesses(text: str, parent: Metadata, origin: Origin) -> list[Resource]:
     """Stand-ins for what an annotation may declare whose ``text`` cannot be read: for each protection that it mentions.
 
-    They are in no other place than the annotation, so an object that somebody declares wins over one of its name.
+    They are in the place of what the annotation declares, so an object of the API wins over one of the same name.
     """
     found: list[Resource] = []
     name = f"in-annotation-of-{origin.kind.lower()}-{parent.name}"
@@ -54,11 +54,11 @@ def guesses(text: str, parent: Metadata, origin: Origin) -> list[Resource]:
             found.append(closed)
     if re.search(r"\bModule\b", text) and re.search(r"\bip_(?:allow|deny)\b", text):
         found.append(closed_module(msgspec.structs.replace(metadata, name=MODULE_NAME), origin))
-    if re.search(r"\bTLSContext\b", text):
-        # Which of the names is that of the TLSContext cannot be told.
-        names = sorted(set(re.findall(r"\bname\W+([\w.-]{1,253})", text)))
-        places = [msgspec.structs.replace(metadata, name=one) for one in names]
-        found.extend(TLSContext(metadata=place, origin=origin, refused=True) for place in places)
+    # Which of the names is that of the TLSContext cannot be told.
+    contexts = [document for document in re.split(r"(?m)^---", text) if re.search(r"\bTLSContext\b", document)]
+    names = {one for document in contexts for one in re.findall(r"\bname\W+([\w.-]{1,253})", document)}
+    places = [msgspec.structs.replace(metadata, name=one) for one in sorted(names)]
+    found.extend(TLSContext(metadata=place, origin=origin, refused=True) for place in places)
     return found
 
 

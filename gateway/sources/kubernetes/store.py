@@ -97,7 +97,7 @@ class ObjectStore:
         try:
             result = read_object(raw, settings=self.settings)
         except Exception as crash:  # noqa: BLE001 - the crash barrier: all other objects of the kind go on
-            result = crashed_object(key, raw, crash)
+            result = crashed_object(key, raw, crash, self.settings)
         return Parsed(key, uid, version, result, text)
 
     def put(self, parsed: Parsed) -> None:
@@ -275,18 +275,20 @@ def _keep_annotated(
     result: ReadResult, parent: ObjectKey, earlier: Map[ObjectKey, Resource], objects: dict[ObjectKey, Resource]
 ) -> list[Diagnostic]:
     """An annotation that cannot be read takes nothing away that it declared."""
-    kept = {key: item for key, item in earlier.items() if key not in (parent, *result.refused)}
+    declared = {item.key for item in result.resources}
+    before = {key: item for key, item in earlier.items() if key != parent}
+    kept = {key: item for key, item in before.items() if key not in declared and key not in result.refused}
     for key, item in kept.items():
         objects.setdefault(key, item)
-    known = {key.kind_group for key in kept}
+    known = {key.kind_group for key in before}
     for item in result.guesses:
         if item.key.kind_group not in known:
             objects.setdefault(item.key, item)
     message = "stays in use, because the annotation that declared it cannot be read"
     return [
         Diagnostic("warning", "last-good-kept", message, item.origin)
-        for key, item in kept.items()
-        if objects[key] is item and item not in result.guesses
+        for item in kept.values()
+        if item not in result.guesses
     ]
 
 

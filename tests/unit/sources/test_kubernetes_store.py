@@ -287,6 +287,34 @@ def test_an_annotation_that_cannot_be_read_takes_nothing_away(cluster: Cluster, 
     assert cluster.codes == []
 
 
+def test_what_an_annotation_still_declares_is_not_called_kept(cluster: Cluster) -> None:
+    cluster.put(service(f"{GUARD}---\n{ROUTE}"))
+    cluster.put(service(f"{GUARD}---\nMapping"))
+    kept = [one.origin.name for one in cluster.store.state().diagnostics if one.code == "last-good-kept"]
+    assert kept == ["inner"]
+    assert [item.name for item in cluster.resources.of(AuthService)] == ["guard"]
+
+
+def test_a_crash_takes_nothing_away_that_an_annotation_declared(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster.put(service(f"{GUARD}---\n{ROUTE}"))
+    before = {item.key: item for item in cluster.resources}
+
+    def crash(*_: object, **__: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("gateway.sources.kubernetes.store.read_object", crash)
+    cluster.put(service(GUARD))
+    assert {item.key: item for item in cluster.resources} == before
+    fresh = Cluster()
+    fresh.put(service(GUARD))
+    assert [item.spec.auth_service for item in fresh.resources.of(AuthService)] == [""]
+    other = Cluster()
+    other.put(auth_service(ambassador_id=["other"]))
+    assert len(other.resources) == 0
+
+
 @pytest.mark.parametrize("text", [one for one in BROKEN if one.id != "an unknown kind"])
 def test_an_annotation_that_never_could_be_read_closes_what_it_mentions(cluster: Cluster, text: str) -> None:
     cluster.put(service(text))
