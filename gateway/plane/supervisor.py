@@ -62,6 +62,8 @@ class Supervisor:
         self.sockets = SocketTable(settings.listen, max(1, workers.count))
         self._plan = Plan(self.deltas)
         self._draining = False
+        self._leaving = False
+        self._pressure: Level = 0
         self._ending = asyncio.Event()
         self._halted = asyncio.Event()
         self.slots = [
@@ -106,7 +108,7 @@ class Supervisor:
         settings = self._settings.overload
         files = find_memory_files(Path(settings.control_groups))
         if files is not None and self._memory is not None:
-            self.memory = MemoryWatch(settings, files, self._tell_pressure)
+            self.memory = MemoryWatch(settings, files, self._pressure_changed)
             self._watching.append(loop.create_task(self.memory.run(), name="memory"))
 
     def _watch_turns(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -120,10 +122,14 @@ class Supervisor:
             )
             self._watching.append(loop.create_task(self._stalls.run(), name="stalls"))
 
-    def _tell_pressure(self, level: Level) -> None:
-        if self._memory is not None:
-            self._memory.set_pressure(level)
+    def _pressure_changed(self, level: Level) -> None:
+        self._pressure = level
+        self._tell_pressure()
         self._on_change()
+
+    def _tell_pressure(self) -> None:
+        if self._memory is not None:
+            self._memory.set_pressure(max(self._pressure, 1) if self._leaving else self._pressure)
 
     def publish(self, sections: Iterable[Section], listeners: Iterable[Listener]) -> None:
         """Make this the configuration of all workers. Returns at once; equal input does nothing."""
@@ -206,13 +212,20 @@ class Supervisor:
     async def drain(self) -> int:
         """Fail readiness, keep accepting for the grace, then finish what runs. Ends early after :meth:`halt`.
 
+        In the second half of the grace connections end with their next answer.
+
         Returns how many connections were still open when their workers ended.
         """
         settings = self._settings.drain
         self._draining = True
         self._on_change()
         if settings.grace:
-            await within(self._halted, settings.grace)
+            # Connections in use learn of the end with an answer, before a request and our close can cross (RFC 9112
+            # section 9.5); not at once, because clients that come back at once may still be sent here.
+            await within(self._halted, settings.grace / 2)
+            self._leaving = True
+            self._tell_pressure()
+            await within(self._halted, settings.grace / 2)
         self._ending.set()
         links = [slot.link for slot in self.slots if slot.link is not None]
         for link in links:

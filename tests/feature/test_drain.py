@@ -98,6 +98,21 @@ def test_the_grace_keeps_accepting_while_not_ready(tmp_path: Path, ports: Ports,
     assert ended(gateway) == 128 + signal.SIGTERM
 
 
+def test_a_connection_in_use_ends_with_an_answer_and_not_between_two(
+    tmp_path: Path, ports: Ports, backend: Backend
+) -> None:
+    with start(tmp_path, ports, backend, "--drain-grace", "4") as gateway, RawClient(ports.http) as client:
+        assert not client.ask(request("GET", "/")).announces_close
+        gateway.process.send_signal(signal.SIGTERM)
+        until(lambda: gateway.admin(READY) == 503, "readiness fails")
+        # An end without an answer raises.
+        until(lambda: client.ask(request("GET", "/")).announces_close, "the last answer")
+        assert client.ended()
+        # The gateway itself is still there.
+        assert ask(ports.http, request("GET", "/")).status == 200
+        assert ended(gateway) == 0
+
+
 def test_a_second_signal_ends_at_once(tmp_path: Path, ports: Ports, backend: Backend) -> None:
     gateway = start(tmp_path, ports, backend, "--drain-timeout", "600")
     with RawClient(ports.http) as client:

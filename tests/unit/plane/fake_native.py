@@ -48,16 +48,24 @@ class Snapshot:
 
 
 class SharedMemory:
-    """Counts resets."""
+    """Counts resets. ``pressures``: levels that were told, each with how many engines drained by then. The master's is
+    the first one made."""
+
+    made: ClassVar[list[SharedMemory]] = []
 
     def __init__(self, fd: int, workers: int) -> None:
+        SharedMemory.made.append(self)
         self.resets: list[int] = []
+        self.pressures: list[tuple[int, int]] = []
         self.workers = workers
         self.looks = 0
         self.stalled: set[int] = set()
 
     def reset_gauges(self, worker: int) -> None:
         self.resets.append(worker)
+
+    def set_pressure(self, level: int) -> None:
+        self.pressures.append((level, sum(("drain", "") in engine.log for engine in Engine.made)))
 
     def read(self) -> dict[str, Any]:
         return {}
@@ -121,6 +129,7 @@ class Engine:
 def module() -> SimpleNamespace:
     """The names of the compiled module that the plane uses."""
     Engine.made = []
+    SharedMemory.made = []
     return SimpleNamespace(
         Engine=Engine,
         NativeError=NativeError,

@@ -222,6 +222,15 @@ async def test_drain_fails_readiness_first_and_waits_for_connections() -> None:
             assert await draining == 0
 
 
+async def test_connections_end_with_their_answers_before_those_without_one_are_closed() -> None:
+    async with running(replace(SETTINGS, drain=DrainSettings(grace=0.02, timeout=5.0))) as plane:
+        plane.publish(WEB, a={})
+        await plane.until(lambda: plane.supervisor.ready and ("listen", "web") in plane.engine(1).log)
+        assert await plane.supervisor.drain() == 0
+        assert fake_native.SharedMemory.made[0].pressures == [(1, 0)]
+        assert ("drain", "") in plane.engine(0).log
+
+
 async def test_drain_tells_how_many_connections_were_cut() -> None:
     async with running(replace(SETTINGS, drain=DrainSettings(timeout=0.05))) as plane:
         plane.publish(WEB, a={})
