@@ -126,6 +126,8 @@ class Reflector(Generic[T]):
         self._required = required
         self._on_condition = on_condition
         self._backoff = Backoff(timing.chance)
+        self._told = False
+        """Whether the last failure was an answer that said what to do next."""
         self._version = ""
         """Where to continue; empty when a list has to be made."""
         self._choice = 0
@@ -168,13 +170,14 @@ class Reflector(Generic[T]):
                 if self._refused_at is not None and self._doubtful():
                     wait = ASK_AGAIN_S * (1.0 + self._timing.chance())
                 else:
-                    wait = self._backoff.failed(failure.retry_after)
+                    wait = self._wait_of(failure)
                 if failure.retry_after is not None:
                     await self._timing.pause(wait)
                     continue
                 if failure.missing:
                     await self._place.change()
             except Unreachable as failure:
+                self._told = False
                 self._lost(str(failure))
                 wait = self._backoff.failed()
             except Exception as crash:  # noqa: BLE001 - the crash barrier: other kinds go on, this one begins anew
@@ -246,6 +249,18 @@ class Reflector(Generic[T]):
             self.restarts += 1
             raise Unreachable(f"GET {collection}: the watch ended at once")
         self._reached()
+
+    def _wait_of(self, failure: ApiFailure) -> float:
+        """Seconds until the next try after an answer that is an error.
+
+        A server that was away and starts says 429 with a second to wait while it fills its caches, and then that its
+        history is gone (410). It is there, so the waits of its absence count no more; those for such answers do.
+        """
+        told = failure.expired or failure.retry_after is not None
+        if told and not self._told:
+            self._backoff.succeeded()
+        self._told = told
+        return self._backoff.failed(failure.retry_after)
 
     def _reached(self) -> None:
         self._contact = self._timing.clock()

@@ -25,9 +25,6 @@ if TYPE_CHECKING:
     from gateway.settings import KubernetesSettings
     from gateway.sources.kubernetes.store import ObjectStore, Parsed
 
-BEAT_S = 5.0
-"""Least seconds between two calls to try again at once because somebody reached the API server."""
-
 logger = logging.getLogger(__name__)
 
 
@@ -75,7 +72,6 @@ class Cluster:
         self._group = ServedGroup(client, GETAMBASSADOR, VERSIONS, timing)
         self._lost_at: float | None = None
         self._followed = 0
-        self._beat_at = float("-inf")
         self._kinds = [
             (
                 kind,
@@ -109,6 +105,7 @@ class Cluster:
 
     async def close(self) -> None:
         """End what runs beside :meth:`work`."""
+        self._pulse.close()
         for item in self._content:
             await item.close()
 
@@ -199,8 +196,7 @@ class Cluster:
             logger.info("everything is followed again, after %.1f s", now - self._lost_at)
             self._lost_at = None
         followed = len(self._in_phase("followed"))
-        if followed > self._followed and now - self._beat_at > BEAT_S:
-            self._beat_at = now
+        if followed > self._followed:
             self._pulse.beat()
         self._followed = followed
         self._on_change()

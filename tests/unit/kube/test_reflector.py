@@ -113,6 +113,21 @@ async def test_waits_are_short_again_after_events(api: ScriptedApi) -> None:
         assert run.hurry.rests[0] == pytest.approx(1.2)
 
 
+async def test_a_server_that_starts_is_not_waited_for_as_if_it_were_away(api: ScriptedApi) -> None:
+    api.put(service("a"))
+    async with running(api) as run:
+        await watched(run)
+        await api.stop()
+        await eventually(lambda: len(run.hurry.rests) > 5, "long waits")
+        assert run.hurry.rests[-1] == pytest.approx(22.5)
+        busy = (429, {"Retry-After": "1"}, "storage is (re)initializing")
+        api.faults[PATH] = [busy, busy, (410, {}, "too old")]
+        await api.start()
+        await eventually(lambda: not api.faults[PATH], "answers")
+        await eventually(lambda: run.reflector.condition.phase == "followed", "contact")
+        assert run.hurry.rests[-3:] == pytest.approx([1.2, 2.4, 4.8])
+
+
 async def test_a_connection_without_a_sign_of_life_is_given_up(
     api: ScriptedApi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
