@@ -105,10 +105,15 @@ class ControlPlane:
         self._parts.pop("apiserver").kill()
 
     def start_api_server(self, deadline: float = START_SECONDS) -> None:
-        """Again at the same port with the same data; returns when it is ready."""
+        """Again at the same port with the same data; returns when it is ready.
+
+        The controllers begin anew: between two tries of an outage they wait for up to a minute, and so would tests.
+        """
         with self.network.entered():
             self._begin("apiserver", self._apiserver())
             self.wait_ready(deadline)
+            self._parts.pop("controllers").kill()
+            self._begin("controllers", self._controllers())
 
     def wait_ready(self, deadline: float = START_SECONDS) -> None:
         """Until /readyz says so; the end of the API server or of etcd ends the wait with the tail of its log."""

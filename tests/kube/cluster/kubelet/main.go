@@ -8,7 +8,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
+	"net"
 	"os"
 	"os/signal"
 	"syscall"
@@ -64,6 +66,7 @@ func run(ctx context.Context, o options) error {
 		return err
 	}
 	config.QPS = -1
+	config.Dial = patient
 	client, err := kubernetes.NewForConfig(config)
 	if err != nil {
 		return err
@@ -85,4 +88,16 @@ func run(ctx context.Context, o options) error {
 	proxy := newServiceProxy(client, o.serviceRange, network.prefix.String())
 	go proxy.run(ctx)
 	return k.run(ctx)
+}
+
+// patient dials until somebody listens. An informer that is refused waits for up to a minute between its tries, and a test
+// that stops the API server would wait as long for the node afterwards.
+func patient(ctx context.Context, network, address string) (net.Conn, error) {
+	dialer := net.Dialer{}
+	for {
+		connection, err := dialer.DialContext(ctx, network, address)
+		if !errors.Is(err, syscall.ECONNREFUSED) || !pause(ctx, eager) {
+			return connection, err
+		}
+	}
 }
