@@ -93,7 +93,13 @@ test-slow: build ## long tests: soak, chaos, conformance, changes under load
 .PHONY: test-kube
 test-kube: build ## tests on a real Kubernetes that is made for them
 	$(PY) -m tests.support.kube.programs
-	$(PY) -m pytest tests/kube -m kube --durations=10 $(PYTEST_ARGS)
+	$(PY) -m pytest tests/kube -m 'kube and not slow' -rP --durations=10 $(PYTEST_ARGS)
+
+# A minute without an API server, restart after restart: SLOW_MINUTES counts here, too.
+.PHONY: test-kube-slow
+test-kube-slow: build ## long tests on a real Kubernetes
+	$(PY) -m tests.support.kube.programs
+	$(PY) -m pytest tests/kube -m 'kube and slow' -rP --durations=10 $(PYTEST_ARGS)
 
 # As root on Debian, with buildah and debootstrap. The wheel is taken from `make build` of the same profile.
 .PHONY: test-image

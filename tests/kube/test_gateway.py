@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import socket
 import ssl
-import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,12 +14,10 @@ from tests.support import manifests
 from tests.support.backend import Backend
 from tests.support.certs import Authority
 from tests.support.kube.client import client
-from tests.support.ports import LOOPBACK, free_ports, listens
-from tests.support.processes import ChildProcess
-from tests.support.rawclient import ask, request
+from tests.support.kube.gateway import ClusterGateway
+from tests.support.ports import LOOPBACK, free_ports
 from tests.support.replies import plain
 from tests.support.waiting import until
-from tests.support.wire import WireError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -31,33 +28,6 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.native, pytest.mark.timeout(180), pytest.mark.usefixtures("installed")]
 GROUP = "getambassador.io/v3alpha1"
-
-
-class ClusterGateway(ChildProcess):
-    """A gateway with a cluster as its source; the constructor returns when it is ready."""
-
-    def __init__(self, control_plane: ControlPlane, namespace: str, folder: Path, http: int, admin: int) -> None:
-        self.http, self.admin_port = http, admin
-        command = [sys.executable, "-m", "gateway", "run", "--kubeconfig", str(control_plane.admin.path)]
-        command += ["--namespace", namespace, "--state-dir", str(folder / "state"), "--bind-address", LOOPBACK]
-        command += ["--workers", "2", "--admin-address", f"{LOOPBACK}:{admin}", "--http-port", str(http)]
-        super().__init__(command, folder / "gateway.log")
-        try:
-            self.wait_for(lambda: listens(self.pid, admin) and self.page("/ready")[0] == 200, "ready")
-        except BaseException:
-            self.process.kill()
-            self.process.wait()
-            raise
-
-    def page(self, path: str) -> tuple[int, str]:
-        try:
-            answer = ask(self.admin_port, request("GET", path, ("Connection", "close")))
-        except (OSError, WireError):
-            return 0, ""
-        return answer.status, answer.body.decode()
-
-    def status(self, path: str) -> int:
-        return ask(self.http, request("GET", path, ("Connection", "close"))).status
 
 
 @pytest.fixture
