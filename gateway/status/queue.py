@@ -52,12 +52,14 @@ class Known:
 class Queue:
     """Objects of one kind that wait for their write, and what is known about writing that kind."""
 
-    __slots__ = ("_paths", "backlog", "failures", "fresh", "not_before", "room")
+    __slots__ = ("_fresh", "_paths", "_urgent", "backlog", "failures", "not_before", "room")
 
     def __init__(self, paths: Sequence[ResourcePath]) -> None:
         self._paths = tuple(paths)
-        self.fresh: dict[ObjectKey, None] = {}
-        """Objects of which something changed; they go before the backlog of a start."""
+        self._urgent: dict[ObjectKey, None] = {}
+        """Objects that are not served as written: somebody waits to hear why."""
+        self._fresh: dict[ObjectKey, None] = {}
+        """Other objects of which something changed; they go before the backlog of a start."""
         self.backlog: dict[ObjectKey, Known] = {}
         """Objects that said something else when this process began to lead."""
         self.room = True
@@ -67,7 +69,12 @@ class Queue:
         self.failures = 0
 
     def __len__(self) -> int:
-        return len(self.fresh) + len(self.backlog)
+        return len(self._urgent) + len(self._fresh) + len(self.backlog)
+
+    @property
+    def rank(self) -> int:
+        """How much the next object matters, to compare queues."""
+        return 2 if self._urgent else 1 if self._fresh else 0
 
     @property
     def path(self) -> ResourcePath:
@@ -79,11 +86,22 @@ class Queue:
         self._paths = (self.path, *(path for path in self._paths if path is not self.path))
         self.failures = 0
 
+    def put(self, key: ObjectKey, *, urgent: bool) -> None:
+        """An object of which something changed."""
+        self.drop(key)
+        (self._urgent if urgent else self._fresh)[key] = None
+
+    def drop(self, key: ObjectKey) -> None:
+        """Nothing is to be written for the object."""
+        for part in (self._urgent, self._fresh, self.backlog):
+            part.pop(key, None)
+
     def pop(self) -> tuple[ObjectKey, Known | None]:
         """The next object."""
-        if self.fresh:
-            key = next(iter(self.fresh))
-            del self.fresh[key]
-            return key, None
+        for part in (self._urgent, self._fresh):
+            if part:
+                key = next(iter(part))
+                del part[key]
+                return key, None
         key = next(iter(self.backlog))
         return key, self.backlog.pop(key)

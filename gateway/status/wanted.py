@@ -37,6 +37,11 @@ class MappingStatus:
     reason: str = ""
     conditions: tuple[Condition, ...] = ()
 
+    @property
+    def faulty(self) -> bool:
+        """Whether it says that something is wrong."""
+        return self.state == "Inactive"
+
 
 @dataclass(frozen=True, slots=True)
 class HostStatus:
@@ -46,6 +51,11 @@ class HostStatus:
     certificate: Literal["None", "Other"]
     reason: str = ""
     conditions: tuple[Condition, ...] = ()
+
+    @property
+    def faulty(self) -> bool:
+        """Whether it says that something is wrong."""
+        return self.state == "Error"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +73,11 @@ class IngressStatus:
     addresses: tuple[Address, ...]
     conditions: tuple[Condition, ...] = ()
     """None: an Ingress has no room for them."""
+
+    @property
+    def faulty(self) -> bool:
+        """It cannot say that something is wrong."""
+        return False
 
 
 Wanted: TypeAlias = MappingStatus | HostStatus | IngressStatus

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from http import HTTPStatus
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Protocol
 
 from gateway.kube import ApiFailure, Unreachable
@@ -101,14 +102,13 @@ class StatusWriter:
             queue = self._queues.get(key.kind_group)
             if queue is None:
                 continue
-            queue.backlog.pop(key, None)
             if wanted is None:
                 self._wanted.pop(key, None)
-                queue.fresh.pop(key, None)
+                queue.drop(key)
             else:
                 self._hold(wanted)
                 self._wanted[key] = wanted
-                queue.fresh[key] = None
+                queue.put(key, urgent=wanted.faulty)
         self._work.set()
 
     async def run(self) -> None:
@@ -118,7 +118,7 @@ class StatusWriter:
             now = self._clock.now()
             ready = [queue for queue in self._queues.values() if len(queue) and queue.not_before <= now]
             if ready and self._leading():
-                await self._next(max(ready, key=lambda queue: bool(queue.fresh)))
+                await self._next(max(ready, key=attrgetter("rank")))
             elif self.pending:
                 await self._clock.sleep(self._limits.retry_shortest)
             else:
@@ -223,7 +223,7 @@ class StatusWriter:
     def _put_back(self, queue: Queue, key: ObjectKey, seconds: float) -> None:
         queue.not_before = self._clock.now() + seconds
         if key in self._wanted:
-            queue.fresh[key] = None
+            queue.put(key, urgent=False)
 
     def _tell(self, key: ObjectKey, failure: ApiFailure, hint: str) -> None:
         """Once for each kind and status: the next object would say the same."""

@@ -345,6 +345,24 @@ def test_the_api_server_is_not_asked_more_often_than_allowed_and_changes_come_fi
     run(story())
 
 
+def test_what_is_wrong_comes_before_what_is_right() -> None:
+    async def story() -> None:
+        api, time = FakeObjects(), VirtualClock()
+        objects = [host("h"), *[mapping(f"m{number}", f"/{number}/", "svc") for number in range(600)]]
+        bad = mapping("m600", "/600/", "svc")
+        del bad["spec"]["prefix"]
+        stored(api, *objects, bad)
+        async with replicas(api, time, "a") as (a,):
+            a.serve(objects[0])
+            await passing(time, 4)
+            a.serve(*objects, bad)
+            await passing(time, 1)
+            assert a.keeper.facts().pending > 0
+            assert api.status(place(bad)).get("state") == "Inactive"
+
+    run(story())
+
+
 @pytest.mark.parametrize("labelled", [True, False])
 def test_ingresses_get_what_the_service_has(labelled: bool) -> None:
     async def story() -> None:
