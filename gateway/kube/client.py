@@ -31,6 +31,7 @@ Query: TypeAlias = Sequence[tuple[str, str]]
 _CONNECT_S = 10.0
 _REQUEST_S = 60.0
 """Seconds for a whole request that is no watch; the API server itself gives up after 60."""
+_PLAIN = aiohttp.ClientTimeout(total=_REQUEST_S, sock_connect=_CONNECT_S)
 _IDLE_S, _PROBE_S, _PROBES = 15, 5, 3
 """TCP keepalive: a connection whose other end vanished is noticed after 30 s, whatever travels on it."""
 _CONNECTIONS = 128
@@ -91,6 +92,19 @@ class KubeClient:
         """An object or a page of a list, decoded."""
         return await self._call("GET", path, query, accept=accept)
 
+    async def ready(self) -> bool:
+        """Whether the API server says that it has started: all kinds that are installed are served then (Kubernetes,
+        API health endpoints: ``/readyz`` includes ``crd-discovery-available``). ``False`` also where we may not ask.
+
+        Raises :class:`Unreachable` only.
+        """
+        try:
+            async with self._response("GET", "/readyz", (), _PLAIN) as response:
+                await _whole(response)
+                return True
+        except ApiFailure:
+            return False
+
     async def create(self, path: str, body: object) -> Any:
         """POST an object to its collection; the object as stored."""
         return await self._call("POST", path, body=body)
@@ -141,8 +155,7 @@ class KubeClient:
         accept: str = "application/json",
         content_type: str = "application/json",
     ) -> Any:
-        timeout = aiohttp.ClientTimeout(total=_REQUEST_S, sock_connect=_CONNECT_S)
-        async with self._response(method, path, query, timeout, body, accept, content_type) as response:
+        async with self._response(method, path, query, _PLAIN, body, accept, content_type) as response:
             try:
                 return decoded(await _whole(response))
             except ValueError as error:

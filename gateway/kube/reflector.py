@@ -78,6 +78,10 @@ class Place(Protocol):
     async def paths(self) -> tuple[ResourcePath, ...]:
         """The paths of its versions, the best one first; empty while it is not installed."""
 
+    @property
+    def certain(self) -> bool:
+        """Whether no path means that the kind is not installed, and not that the server does not know of it yet."""
+
     async def change(self) -> None:
         """Wait until that may have changed."""
 
@@ -291,7 +295,7 @@ class Reflector(Generic[T]):
             self._settle(Condition("denied", failure.message), listed=True)
 
     def _not_installed(self) -> None:
-        if self.listed or not self._doubtful():
+        if self.listed or self._place.certain or not self._doubtful():
             self._missing("the kind is not installed")
 
     def _doubtful(self) -> bool:

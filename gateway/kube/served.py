@@ -51,6 +51,8 @@ class ServedGroup:
         self._preferred = tuple(preferred)
         self._timing = timing
         self._served: Mapping[str, tuple[str, ...]] | None = None
+        self.whole = False
+        """Whether the last answer had all kinds that are installed: a server that starts learns of them one by one."""
         self._looked = asyncio.Event()
         self._wanted = asyncio.Event()
         self._wanted.set()
@@ -79,7 +81,10 @@ class ServedGroup:
             await self._wanted.wait()
             self._wanted.clear()
             try:
+                # In this order: what a server that is ready says afterwards is all of it.
+                ready = await self._client.ready()
                 self._served = await served_versions(self._client, self._group)
+                self.whole = ready
             except (ApiFailure, Unreachable) as failure:
                 # Whoever waits goes on waiting.
                 self._wanted.set()
@@ -112,6 +117,11 @@ class ServedPlace:
         """See :class:`gateway.kube.reflector.Place`."""
         return await self._group.paths(self._plural)
 
+    @property
+    def certain(self) -> bool:
+        """See :class:`gateway.kube.reflector.Place`."""
+        return self._group.whole
+
     async def change(self) -> None:
         """See :class:`gateway.kube.reflector.Place`."""
         await self._group.next_look()
@@ -128,6 +138,11 @@ class FixedPlace:
     async def paths(self) -> tuple[ResourcePath, ...]:
         """See :class:`gateway.kube.reflector.Place`."""
         return (self._path,)
+
+    @property
+    def certain(self) -> bool:
+        """See :class:`gateway.kube.reflector.Place`."""
+        return True
 
     async def change(self) -> None:
         """It never comes or goes; the caller's own back-off is the wait."""

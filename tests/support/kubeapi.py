@@ -77,6 +77,8 @@ class ScriptedApi:
     """Forget to send events."""
     deep: dict[str, int] = field(default_factory=dict)
     """Names of objects and how many levels their ``spec.envoy_override`` is deep."""
+    ready: bool = True
+    """What ``/readyz`` says: whether all definitions are known."""
     page: int = 500
     """Most objects of one page."""
     watchers: list[Watcher] = field(default_factory=list)
@@ -221,6 +223,9 @@ class ScriptedApi:
         if self.faults.get(request.path):
             status, headers, message = self.faults[request.path].pop(0)
             _reply(writer, status, _status(status, "Fault", message), headers)
+            return
+        if request.path == "/readyz":
+            _reply(writer, 200 if self.ready else 500, {})
             return
         groups = self._discovery(request.path)
         if groups is not None:

@@ -259,6 +259,7 @@ class StandingStill(Hurry):
 async def test_a_server_that_does_not_know_yet_what_protects_is_not_believed_at_once(api: ScriptedApi) -> None:
     """An API server that has just started learns of its definitions one by one."""
     versions = api.installed.pop("filterpolicies")
+    api.ready = False
     api.put(mapping("a"))
     async with followed(make_source(api, StandingStill())) as seen:
         await eventually(lambda: len(api.asked("/apis/getambassador.io")) > 5, "several looks")
@@ -268,6 +269,15 @@ async def test_a_server_that_does_not_know_yet_what_protects_is_not_believed_at_
         api.installed["filterpolicies"] = versions
         await eventually(lambda: seen.states, "the first state")
         assert [item.kind for item in seen.resources.of(Generic)] == ["FilterPolicy"]
+
+
+async def test_a_server_that_is_ready_is_believed_at_once(api: ScriptedApi) -> None:
+    """Most clusters have no FilterPolicies: nobody waits there."""
+    del api.installed["filterpolicies"]
+    api.put(mapping("a"))
+    async with followed(make_source(api, StandingStill())) as seen:
+        await eventually(lambda: seen.states, "the first state")
+        assert names(seen.resources) == ["a"]
 
 
 async def test_rights_that_are_taken_away_leave_what_is_known(api: ScriptedApi) -> None:
