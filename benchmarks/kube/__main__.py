@@ -23,13 +23,14 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.kube.load import SteadyLoad
 from benchmarks.kube.measure import Many, Prober, Single, change, changes_at_once, single_changes
 from benchmarks.kube.objects import FOREIGN, foreign, general, host_name, mapping, of_a_host, prefix
+from benchmarks.kube.page import page
 from benchmarks.load import machine
 from benchmarks.load.backend import Backend
 from benchmarks.load.process import Program, get
 from tests.support.kube.client import KubeClient, client
 from tests.support.kube.controlplane import ControlPlane
 from tests.support.kube.network import NODE_ADDRESS, Network
-from tests.support.kube.programs import control_plane_program
+from tests.support.kube.programs import VERSION, control_plane_program
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -161,7 +162,7 @@ async def _gateway(plane: ControlPlane, kube: KubeClient, folder: Path, wanted: 
 
 def main() -> None:
     wanted = arguments()
-    program = control_plane_program()
+    program, before = control_plane_program(), machine.machine()
     crds = [sys.executable, "-m", "gateway", "crds"]
     definitions = subprocess.run(crds, check=True, capture_output=True, text=True).stdout
     network = Network.create()
@@ -175,6 +176,8 @@ def main() -> None:
             plane.stop()
     network.close()
     (RESULTS / f"{wanted.name}.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    text = page(found, before, VERSION, wanted.requests, wanted.rate)
+    (RESULTS / f"{wanted.name}.md").write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

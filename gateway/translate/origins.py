@@ -6,26 +6,9 @@ from typing import TYPE_CHECKING
 
 from gateway import ir
 from gateway.base.keys import ObjectKey, kind_group
-from gateway.resources import (
-    AuthService,
-    ConsulResolver,
-    DevPortal,
-    Host,
-    Ingress,
-    IngressClass,
-    Listener,
-    LogService,
-    Mapping,
-    Module,
-    RateLimit,
-    RateLimitService,
-    Secret,
-    TCPMapping,
-    TLSContext,
-    TracingService,
-)
 from gateway.resources.generic import ACCEPTED_KINDS
 from gateway.resources.model import GETAMBASSADOR
+from gateway.resources.registry import KINDS
 
 if TYPE_CHECKING:
     from gateway.diagnostics import Origin
@@ -40,27 +23,9 @@ def ir_origin(origin: Origin) -> ir.Origin:
     return ir.Origin(origin.kind, origin.namespace, origin.name, origin.path)
 
 
-_GROUPS = {
-    kind.KIND: kind_group(kind.KIND, kind.GROUP)
-    for kind in (
-        AuthService,
-        ConsulResolver,
-        DevPortal,
-        Host,
-        Ingress,
-        IngressClass,
-        Listener,
-        LogService,
-        Mapping,
-        Module,
-        RateLimit,
-        RateLimitService,
-        Secret,
-        TCPMapping,
-        TLSContext,
-        TracingService,
-    )
-} | {kind: kind_group(kind, GETAMBASSADOR) for kind in ACCEPTED_KINDS}
+_GROUPS = {kind: kind_group(kind, group) for group, kind in KINDS} | {
+    kind: kind_group(kind, GETAMBASSADOR) for kind in ACCEPTED_KINDS
+}
 
 
 def line_of(origin: Origin, resources: ResourceSet) -> int:

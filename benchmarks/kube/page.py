@@ -1,0 +1,67 @@
+"""The results as a page, with the bars that they are held against."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from benchmarks.load.machine import Machine
+
+_METHOD = """\
+etcd, kube-apiserver {version}, kube-controller-manager, Sluice with one worker, the backend and the load generator share
+the cores of one machine, in a network namespace. Each Mapping has a Host and an own prefix; each Host has a Service with
+one endpoint, which its Mappings share. Changes are merge patches of one Mapping; one connection asks for its route until
+the answer shows the change. Under load, 16 connections ask at {rate:,} requests a second while a Mapping changes about
+{changes:g} times a second; "foreign" changes are those of a Mapping that belongs to another gateway: what they cost is
+the API server's part.
+"""
+
+
+def page(found: dict[str, Any], machine: Machine, version: str, rate: int, changes: float) -> str:
+    """Markdown."""
+    single, many, load = found["single"], found["at_once"], found["load"]
+    quiet, foreign, changing = load["quiet"], load["foreign changes"], load["changes"]
+    rows = [
+        ("start to ready, s", found["ready_s"], "10"),
+        (
+            "one change, from its confirmation to the first answer that shows it: median, ms",
+            single["confirmed"]["median"],
+            "15",
+        ),
+        ("the same, slowest of " + str(single["confirmed"]["count"]) + ", ms", single["confirmed"]["p99"], "30"),
+        ("one change, from the beginning of the write: median, ms", single["written"]["median"], "-"),
+        ("the same, slowest, ms", single["written"]["p99"], "-"),
+        (
+            f"{many['count']} changes at once, from the last confirmation until all are live, ms",
+            many["after_last_ms"],
+            "500",
+        ),
+        ("time in which the API server confirmed them, ms", many["written_ms"], "-"),
+        ("99 % of requests within, quiet, ms", quiet["p99_ms"], "-"),
+        ("the same while a foreign Mapping changes, ms", foreign["p99_ms"], "-"),
+        ("the same while Mappings change, ms", changing["p99_ms"], f"{1.2 * quiet['p99_ms']:.2f}"),
+        (
+            "failed requests of all",
+            f"{quiet['failures'] + foreign['failures'] + changing['failures']} of "
+            f"{quiet['requests'] + foreign['requests'] + changing['requests']:,}",
+            "0",
+        ),
+        ("master, MiB", found["master_mib"], "350"),
+        ("worker, MiB", found["worker_mib"], "60"),
+        ("statuses of all objects written after the start, s", found["statuses_written_s"], "-"),
+    ]
+    lines = [f"| {what} | {value} | {bar} |" for what, value, bar in rows]
+    facts = f"{machine.processor}, {machine.cores} cores, Linux {machine.kernel}, CPython {machine.python}"
+    return "\n".join(
+        [
+            f"# {found['mappings']:,} Mappings on {found['hosts']:,} Hosts, on a real API server",
+            "",
+            _METHOD.format(version=version, rate=rate, changes=changes),
+            f"{facts}; load average {machine.load_average:.1f} before the run.",
+            "",
+            "| what | measured | bar |",
+            "|---|---:|---:|",
+            *lines,
+            "",
+        ]
+    )
