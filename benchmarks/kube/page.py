@@ -8,12 +8,12 @@ if TYPE_CHECKING:
     from benchmarks.load.machine import Machine
 
 _METHOD = """\
-etcd, kube-apiserver {version}, kube-controller-manager, Sluice with one worker, the backend and the load generator share
-the cores of one machine, in a network namespace. Each Mapping has a Host and an own prefix; each Host has a Service with
-one endpoint, which its Mappings share. Changes are merge patches of one Mapping; one connection asks for its route until
-the answer shows the change. Under load, 16 connections ask at {rate:,} requests a second while a Mapping changes about
-{changes:g} times a second; "foreign" changes are those of a Mapping that belongs to another gateway: what they cost is
-the API server's part.
+etcd, kube-apiserver {version}, kube-controller-manager, Sluice with one worker, the backend and the load
+generator share the cores of one machine, in a network namespace. Each Mapping has a Host and an own prefix;
+each Host has a Service with one endpoint, which its Mappings share. Changes are merge patches of one Mapping;
+one connection asks for its route until the answer shows the change. Under load, 16 connections ask at {rate:,}
+requests a second while a Mapping changes about {changes:g} times a second; "foreign" changes are those of a
+Mapping that belongs to another gateway: what they cost is the API server's part.
 """
 
 
