@@ -97,11 +97,11 @@ async def under_load(kube: KubeClient, prober: Prober, folder: Path, wanted: arg
     return found
 
 
-def statuses_written() -> bool:
-    """Whether the gateway has told everybody about their objects."""
+def statuses_written(objects: int) -> bool:
+    """Whether the gateway has told so many objects about themselves."""
     page = get(ADMIN_PORT, "/metrics", "localhost")[1].decode()
     values = dict(line.rsplit(" ", 1) for line in page.splitlines() if not line.startswith("#"))
-    return float(values.get("sluice_leader", 0)) == 1 and float(values.get("sluice_status_pending", 1)) == 0
+    return float(values.get('sluice_status_writes_total{result="written"}', 0)) >= objects
 
 
 async def measured(plane: ControlPlane, definitions: str, folder: Path, wanted: argparse.Namespace) -> dict[str, Any]:
@@ -134,7 +134,8 @@ async def _gateway(plane: ControlPlane, kube: KubeClient, folder: Path, wanted: 
         first = await asyncio.to_thread(program.wait_for, HTTP_PORT, prefix(last), name)
         print(f"ready after {started:.2f} s, first answer after {first:.2f} s", flush=True)
         # Statuses of all objects are written first, some a second: that is work for the API server on the same cores.
-        settled = await asyncio.to_thread(program.wait_until, statuses_written, 900.0)
+        objects = wanted.mappings + wanted.hosts
+        settled = await asyncio.to_thread(program.wait_until, lambda: statuses_written(objects), 900.0)
         print(f"all statuses written after {settled:.0f} s", flush=True)
         prober = Prober(HTTP_PORT, wanted.hosts)
         numbers = [(index * 7919) % wanted.mappings for index in range(wanted.changes)]
