@@ -23,7 +23,8 @@ def ir_origin(origin: Origin) -> ir.Origin:
     return ir.Origin(origin.kind, origin.namespace, origin.name, origin.path)
 
 
-_GROUPS = {kind: kind_group(kind, group) for group, kind in KINDS} | {
+# By the model, which has one group where manifests may have several (Ingress).
+_GROUPS = {entry.model.KIND: kind_group(entry.model.KIND, entry.model.GROUP) for entry in KINDS.values()} | {
     kind: kind_group(kind, GETAMBASSADOR) for kind in ACCEPTED_KINDS
 }
 
