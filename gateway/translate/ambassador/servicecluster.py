@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
+from gateway.resources.model import Resource
 from gateway.translate.ambassador import policies
 from gateway.translate.ambassador.clusternames import cluster_name
 from gateway.translate.ambassador.upstream import HTTP_PORT, HTTPS_PORT
@@ -15,9 +16,22 @@ from gateway.translate.upstreamtls import VERIFY_ANNOTATION
 if TYPE_CHECKING:
     from gateway import ir
     from gateway.diagnostics import Collector
-    from gateway.resources.model import Resource
+    from gateway.resources import ResourceSet
     from gateway.resources.policy import CircuitBreaker
     from gateway.translate.clusters import ClusterTable
+
+R = TypeVar("R", bound=Resource)
+
+
+def only_one(kind: type[R], resources: ResourceSet, found: Collector) -> R | None:
+    """The object of a kind of which, as in Emissary, exactly one counts; of several none does, which each is told."""
+    services = resources.of(kind)
+    if len(services) == 1:
+        return services[0]
+    for item in services:
+        message = f"exactly one {kind.KIND} is supported, there are {len(services)}; none is used"
+        found.error("service-not-single", message, item.origin)
+    return None
 
 
 @dataclass(frozen=True, slots=True)

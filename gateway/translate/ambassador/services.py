@@ -9,7 +9,7 @@ from gateway.resources import AuthService, ModuleConfig, RateLimit, RateLimitSer
 from gateway.translate.ambassador.authorization import external_authorization
 from gateway.translate.ambassador.module import label_domain
 from gateway.translate.ambassador.ratelimits import report_limits
-from gateway.translate.ambassador.servicecluster import ServiceClusters, ServiceWish
+from gateway.translate.ambassador.servicecluster import ServiceClusters, ServiceWish, only_one
 from gateway.translate.ambassador.telemetry import access_logs, tracing
 from gateway.translate.differences import DIFFERS
 from gateway.translate.origins import ir_origin
@@ -54,15 +54,10 @@ def translate_services(
 def _rate_limits(
     resources: ResourceSet, default_domain: str, clusters: ServiceClusters, found: Collector
 ) -> ir.RateLimitClient | None:
-    """The limiter that is asked. As in Emissary exactly one counts; of several none does."""
-    services = resources.of(RateLimitService)
-    if len(services) > 1:
-        for item in services:
-            message = f"exactly one RateLimitService is supported, there are {len(services)}; none is used"
-            found.error("service-not-single", message, item.origin)
-    if len(services) != 1:
+    """The limiter that is asked."""
+    item = only_one(RateLimitService, resources, found)
+    if item is None:
         return None
-    (item,) = services
     spec = item.spec
     if spec.protocol_version != "v3":
         message = "is v3 here whatever is set; Emissary refuses the object without v3"

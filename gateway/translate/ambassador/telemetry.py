@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from gateway import ir
 from gateway.resources import LogService, TracingService
 from gateway.resources.telemetry import TraceConfig, TraceSampling
-from gateway.translate.ambassador.servicecluster import ServiceWish
+from gateway.translate.ambassador.servicecluster import ServiceWish, only_one
 from gateway.translate.differences import DIFFERS
 from gateway.translate.origins import ir_origin
 
@@ -23,15 +23,10 @@ _ALL = 100
 
 
 def tracing(resources: ResourceSet, clusters: ServiceClusters, found: Collector) -> ir.Tracing | None:
-    """Where spans go. As in Emissary exactly one TracingService counts; of several none does."""
-    services = resources.of(TracingService)
-    if len(services) > 1:
-        for item in services:
-            message = f"exactly one TracingService is supported, there are {len(services)}; none is used"
-            found.error("service-not-single", message, item.origin)
-    if len(services) != 1:
+    """Where spans go."""
+    item = only_one(TracingService, resources, found)
+    if item is None:
         return None
-    (item,) = services
     spec, config, sampling = item.spec, item.spec.config or TraceConfig(), item.spec.sampling or TraceSampling()
     if spec.driver == "lightstep":
         message = "the driver lightstep is not supported, as in Emissary 3 and later; expected opentelemetry"
