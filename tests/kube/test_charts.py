@@ -14,7 +14,6 @@ from tests.support.charts import (
     BUILD_SECONDS,
     CHART,
     CRDS_CHART,
-    DEPLOY,
     KUSTOMIZE,
     RELEASE,
     helm,
@@ -70,8 +69,6 @@ def service_monitors() -> Object:
 async def definitions(kube: KubeClient) -> AsyncIterator[None]:
     """The CustomResourceDefinitions of our own chart and of the operator, gone afterwards unless they were there."""
     before = {one["metadata"]["name"] for one in await kube.list(CRDS, "CustomResourceDefinition", "")}
-    if not list((DEPLOY / "crds").glob("*.yaml")):
-        pytest.skip("deploy/crds is not there")
     wanted = [*render(chart=CRDS_CHART), service_monitors()]
     await kube.apply(wanted)
     yield
