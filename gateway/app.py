@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import logging
 import signal
 import traceback
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Self, cast
 
 from gateway.admin.findings import DiagnosticLog
 from gateway.admin.server import AdminServer
 from gateway.admin.state import Facts
+from gateway.base import heap
 from gateway.base.differences import differences
+from gateway.base.priority import stand_back
 from gateway.plane.changes import summary
 from gateway.plane.coalesce import Latest
 from gateway.plane.issues import described
@@ -207,11 +209,13 @@ class Gateway:
         plane = self._supervisor
         return plane.deltas.version if plane.workers_current == len(plane.slots) else 0
 
+    def _findings(self) -> tuple[Diagnostic, ...]:
+        found = self.update.diagnostics if self.update is not None else ()
+        return (*found, *self._supervisor.diagnostics(), *self._describe(self._supervisor.issues()))
+
     def facts(self) -> Facts:
         """What the admin port shows."""
         plane = self._supervisor
-        found = self.update.diagnostics if self.update is not None else ()
-        issues = plane.issues()
         source = self._source.status()
         waiting = f": {', '.join(source.waiting)} not listed yet" if source.waiting and not plane.deltas.version else ""
         return Facts(
@@ -225,8 +229,8 @@ class Gateway:
             restarts=plane.restarts,
             stalls=plane.stalls,
             update_failures=self.update_failures,
-            diagnostics=(*found, *plane.diagnostics(), *self._describe(issues)),
-            issues=issues,
+            diagnostics=self._findings(),
+            issues=plane.issues(),
             memory_used=None if plane.memory is None else plane.memory.used,
             memory_pressure=0 if plane.memory is None else plane.memory.level,
             listeners=plane.deltas.listener_names(),
@@ -297,7 +301,7 @@ class Gateway:
             return
         now = asyncio.get_running_loop().time()
         taken = f" after {(now - self._since) * 1e3:.0f} ms" if self._since is not None else ""
-        found = self.facts().diagnostics
+        found = self._findings()
         logger.info(
             "configuration %d (%s) is in force%s: %s",
             self.applied,
@@ -311,7 +315,7 @@ class Gateway:
         """Statuses say what is in force."""
         if self._status is None or self.update is None or not self.applied or self._source.status().stale:
             return
-        found = self.facts().diagnostics
+        found = self._findings()
         if self._offered[0] is not self.update or self._offered[1] != found:
             self._offered = (self.update, found)
             self._status.offer(self.update.model, self.update.resources, found)
@@ -330,6 +334,7 @@ async def serve(settings: Settings, announce: Callable[[Gateway], None]) -> int:
     ``announce`` is called once, when the first configuration is in force. Raises :class:`OSError` when the admin port
     cannot be bound or the source cannot be read.
     """
+    heap.spare()
     gateway = Gateway(settings=settings)
     signals: list[int] = []
     log = DiagnosticLog()
@@ -340,10 +345,9 @@ async def serve(settings: Settings, announce: Callable[[Gateway], None]) -> int:
         log.write(facts)
         if facts.ready and waiting:
             waiting.pop()(gateway)
-            # What the first configuration left behind lives as long as the process: a full collection over it would
-            # cost hundreds of milliseconds in the middle of a later change.
-            gc.collect()
-            gc.freeze()
+            heap.keep()
+            if settings.workers.count:
+                stand_back()
 
     def signalled(number: int) -> None:
         signals.append(number)
@@ -352,6 +356,7 @@ async def serve(settings: Settings, announce: Callable[[Gateway], None]) -> int:
         gateway.wake()
 
     loop = asyncio.get_running_loop()
+    loop.set_default_executor(ThreadPoolExecutor(thread_name_prefix="background", initializer=stand_back))
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, signalled, number)
     gateway.on_change = look

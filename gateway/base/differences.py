@@ -6,6 +6,7 @@ the same objects at the same distance from one of the ends. Those are passed ove
 
 from __future__ import annotations
 
+from itertools import compress, count
 from operator import indexOf, is_not
 from typing import TYPE_CHECKING, TypeVar
 
@@ -24,6 +25,11 @@ def differences(old: Sequence[T], new: Sequence[T]) -> tuple[list[T], list[T]]:
     before, after = old[head : len(old) - tail], new[head : len(new) - tail]
     kept, known = set(map(id, after)), set(map(id, before))
     return [item for item in before if id(item) not in kept], [item for item in after if id(item) not in known]
+
+
+def positions(old: Sequence[T], new: Sequence[T]) -> list[int]:
+    """Where two sequences of one length hold different objects."""
+    return list(compress(count(), map(is_not, old, new)))
 
 
 def same_objects(first: Sequence[object], second: Sequence[object]) -> bool:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from gateway.base.differences import same_objects
+from gateway.base.differences import positions, same_objects
 from gateway.base.hashing import content_digest
 
 if TYPE_CHECKING:
@@ -78,6 +78,13 @@ class Encoder:
         earlier = self._families.get(name, _EMPTY)
         if same_objects(objects, earlier.objects):
             return earlier
+        if len(objects) == len(earlier.objects):
+            sections = list(earlier.sections)
+            moved = positions(earlier.objects, objects)
+            known = {id(earlier.objects[index]): sections[index] for index in moved}
+            for index in moved:
+                sections[index] = known.get(id(objects[index])) or _section(name, objects[index])
+            return _Family(objects, tuple(sections))
         known = dict(zip(map(id, earlier.objects), earlier.sections, strict=True))
         return _Family(objects, tuple([known.get(id(item)) or _section(name, item) for item in objects]))
 

@@ -60,9 +60,10 @@ def summary(before: Update | None, after: Update, gone: Iterable[Diagnostic], fr
 def _counts(before: Update | None, after: Update) -> dict[str, Count]:
     old, new = before.model if before is not None else ir.Gateway(), after.model
     changes = diff(before.resources if before is not None else ResourceSet(), after.resources)
-    earlier = {host.name: host.routes for host in old.virtual_hosts}
+    gone, fresh = differences(old.virtual_hosts, new.virtual_hosts)
+    earlier = {host.name: host.routes for host in gone}
     routes = Count()
-    for host in new.virtual_hosts:
+    for host in fresh:
         routes = routes.plus(_count(earlier.pop(host.name, ()), host.routes))
     return {
         "objects": Count(len(changes.added), len(changes.changed), len(changes.removed)),

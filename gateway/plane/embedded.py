@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from gateway import _native
+from gateway.base.priority import stand_back
 from gateway.plane import memfd
 from gateway.plane.upcalls import Dispatcher, Limits, load_filters
 
@@ -59,7 +60,7 @@ class EngineHost:
         self._dispatcher = Dispatcher(
             loop, registry, engine.answer, self._limits, count=engine.count_filter, interrupts=self._interrupts
         )
-        self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="compile")
+        self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="compile", initializer=stand_back)
         loop.add_reader(self._engine.fileno(), self._engine.turn)
         return issues
 

@@ -5,8 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import resource
+import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Protocol
 
 from gateway.plane.control import REPORT_SIGNAL
@@ -56,7 +60,7 @@ class Launcher(Protocol):
 class ProcessWorker:
     """A worker process."""
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
         self._process = process
 
     @property
@@ -64,32 +68,58 @@ class ProcessWorker:
         return self._process.pid
 
     async def wait(self) -> int:
-        return await self._process.wait()
+        loop, ended = asyncio.get_running_loop(), asyncio.Event()
+        try:
+            handle = os.pidfd_open(self._process.pid)
+        except OSError:
+            # Not every sandbox has such handles.
+            threading.Thread(target=self._wait_for, args=(loop, ended), name="wait", daemon=True).start()
+            await ended.wait()
+            return self._process.wait()
+        loop.add_reader(handle, ended.set)
+        try:
+            await ended.wait()
+        finally:
+            loop.remove_reader(handle)
+            os.close(handle)
+        return self._process.wait()
+
+    def _wait_for(self, loop: asyncio.AbstractEventLoop, ended: asyncio.Event) -> None:
+        self._process.wait()
+        with contextlib.suppress(RuntimeError):  # Nobody waits any more when the loop is closed.
+            loop.call_soon_threadsafe(ended.set)
 
     def report(self) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            self._process.send_signal(REPORT_SIGNAL)
+        self._process.send_signal(REPORT_SIGNAL)
 
     def kill(self) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            self._process.kill()
+        self._process.kill()
 
 
-async def launch_process(control: socket.socket) -> ProcessWorker:
-    """``python -P -m gateway.plane.worker``: ``-P`` keeps the current directory out of its imports."""
+class ProcessLauncher:
+    """``python -P -m gateway.plane.worker``: ``-P`` keeps the current directory out of its imports.
+
+    Processes inherit the niceness of the thread that starts them, and the master's own may change (see
+    :mod:`gateway.base.priority`), so that they have a thread of their own, which stays as it was when the first of
+    them was started.
+    """
+
+    def __init__(self) -> None:
+        self._starter = ThreadPoolExecutor(max_workers=1, thread_name_prefix="start")
+
+    async def __call__(self, control: socket.socket) -> ProcessWorker:
+        return ProcessWorker(await asyncio.get_running_loop().run_in_executor(self._starter, _start, control))
+
+
+def _start(control: socket.socket) -> subprocess.Popen[bytes]:
     with control:
         fd = control.fileno()
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-P",
-            "-m",
-            "gateway.plane.worker",
-            str(fd),
-            stdin=asyncio.subprocess.DEVNULL,
+        return subprocess.Popen(  # noqa: S603 - our own module
+            [sys.executable, "-P", "-m", "gateway.plane.worker", str(fd)],
+            stdin=subprocess.DEVNULL,
             pass_fds=(fd,),
             env=worker_environment(sys.path),
         )
-    return ProcessWorker(process)
 
 
 class TaskWorker:

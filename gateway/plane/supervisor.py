@@ -18,7 +18,7 @@ from gateway import _native
 from gateway.plane.backoff import CrashBackoff
 from gateway.plane.control import Configure
 from gateway.plane.delta import DeltaBuilder
-from gateway.plane.launch import launch_process, launch_task
+from gateway.plane.launch import ProcessLauncher, launch_task
 from gateway.plane.link import Plan
 from gateway.plane.pressure import MemoryWatch, find_memory_files
 from gateway.plane.slot import Slot, within
@@ -66,11 +66,12 @@ class Supervisor:
         self._pressure: Level = 0
         self._ending = asyncio.Event()
         self._halted = asyncio.Event()
+        launcher = launcher or (ProcessLauncher() if workers.count else launch_task)
         self.slots = [
             Slot(
                 number,
                 self._plan,
-                launcher or (launch_process if workers.count else launch_task),
+                launcher,
                 CrashBackoff(
                     workers.crash_limit, workers.crash_window, workers.backoff_initial, workers.backoff_max, jitter
                 ),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from dataclasses import dataclass, field
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeVar, cast
 
@@ -21,6 +21,11 @@ if TYPE_CHECKING:
 R = TypeVar("R", bound=Resource)
 _NO_LOCATION = Location()
 _KEY = attrgetter("key")
+_FIRST = itemgetter(0)
+_STEPS = 8
+"""How many steps a set remembers: who looks at it may have missed some."""
+_FEW = 256
+"""Objects of a step that is worth remembering."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,14 +37,44 @@ class Changes:
     """Pairs of the older and the newer object."""
     removed: tuple[Resource, ...] = ()
 
+    @classmethod
+    def of(cls, pairs: Iterable[tuple[Resource | None, Resource | None]]) -> Changes:
+        """From objects before and after, ``None`` where there is none."""
+        pairs = tuple(pairs)
+        return cls(
+            tuple(newer for older, newer in pairs if older is None and newer is not None),
+            tuple((older, newer) for older, newer in pairs if older is not None and newer is not None),
+            tuple(older for older, newer in pairs if older is not None and newer is None),
+        )
+
     def __bool__(self) -> bool:
         return bool(self.added or self.changed or self.removed)
+
+    def within(self, kind: type[R]) -> tuple[list[R], list[R]]:
+        """What was and what is of one type, as :func:`gateway.base.differences.differences` has it."""
+        gone = [item for item in (*self.removed, *(older for older, _ in self.changed)) if isinstance(item, kind)]
+        fresh = [item for item in (*self.added, *(newer for _, newer in self.changed)) if isinstance(item, kind)]
+        return gone, fresh
 
     @property
     def kinds(self) -> frozenset[type[Resource]]:
         """The types of all objects that differ."""
         types = {type(resource) for resource in (*self.added, *self.removed)}
         return frozenset(types | {type(newer) for _, newer in self.changed})
+
+
+class _Identity:
+    """Stands for a set, which would stay in memory."""
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """A few changes of the set that ``start`` stands for."""
+
+    start: _Identity
+    pairs: tuple[tuple[Resource | None, Resource | None], ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,6 +89,9 @@ class ResourceSet:
     _by_key: Map[ObjectKey, Resource] = field(default_factory=lambda: MappingProxyType({}))
     _views: Map[type[Resource], tuple[Resource, ...]] = field(default_factory=lambda: MappingProxyType({}))
     _locations: Map[ObjectKey, Location] = field(default_factory=lambda: MappingProxyType({}))
+    _steps: tuple[_Step, ...] = ()
+    """The last steps from earlier sets to this one."""
+    _identity: _Identity = field(default_factory=_Identity)
 
     @classmethod
     def build(
@@ -94,10 +132,12 @@ class ResourceSet:
         """
         by_key, places = dict(self._by_key), {**self._locations, **locations}
         views: dict[type[Resource], list[Resource]] = {}
-        for key, newer in objects.items():
+        pairs: list[tuple[Resource | None, Resource | None]] = []
+        for key, newer in sorted(objects.items(), key=_FIRST):
             older = by_key.get(key)
             if older is newer:
                 continue
+            pairs.append((older, newer))
             for kind in {type(item) for item in (older, newer) if item is not None}:
                 if kind not in views:
                     views[kind] = list(self._views.get(kind, ()))
@@ -111,7 +151,8 @@ class ResourceSet:
                 places.pop(key, None)
         changed = {kind: tuple(members) for kind, members in views.items()}
         kept = {kind: members for kind, members in {**self._views, **changed}.items() if members}
-        return ResourceSet(by_key, kept, places)
+        steps = (*self._steps[1 - _STEPS :], _Step(self._identity, tuple(pairs))) if len(pairs) <= _FEW else ()
+        return ResourceSet(by_key, kept, places, steps)
 
     def joined(self, kind: type[R], members: tuple[R, ...]) -> ResourceSet:
         """The set with all objects of a type that it has none of, in order; ``members`` itself becomes their view."""
@@ -153,8 +194,12 @@ class ResourceSet:
 def diff(old: ResourceSet, new: ResourceSet) -> Changes:
     """Compare two sets by the identity of their objects, for whatever reason they differ.
 
-    What both have in common is passed over at the speed of memory; see :mod:`gateway.base.differences`.
+    A set that was made from the other in a few steps knows the answer. What two others have in common is passed over at
+    the speed of memory; see :mod:`gateway.base.differences`.
     """
+    known = next((index for index, step in enumerate(new._steps) if step.start is old._identity), None)
+    if known is not None:
+        return _joined(new._steps[known:])
     added: list[Resource] = []
     changed: list[tuple[Resource, Resource]] = []
     removed: list[Resource] = []
@@ -170,6 +215,17 @@ def diff(old: ResourceSet, new: ResourceSet) -> Changes:
                 changed.append((older, newer))
         removed.extend(older for older in gone if older.key not in new._by_key)
     return Changes(tuple(added), tuple(changed), tuple(removed))
+
+
+def _joined(steps: Iterable[_Step]) -> Changes:
+    """What several steps have changed in the end."""
+    pairs: dict[ObjectKey, tuple[Resource | None, Resource | None]] = {}
+    for step in steps:
+        for older, newer in step.pairs:
+            key = cast("Resource", older if newer is None else newer).key
+            first = pairs[key][0] if key in pairs else older
+            pairs[key] = (first, newer)
+    return Changes.of(pairs[key] for key in sorted(pairs) if pairs[key][0] is not pairs[key][1])
 
 
 def _insert(view: list[Resource], key: ObjectKey, resource: Resource) -> None:

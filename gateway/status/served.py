@@ -10,7 +10,6 @@ from gateway.translate.protection import REFUSAL
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from collections.abc import Mapping as Map
 
     from gateway import ir
 
@@ -24,20 +23,19 @@ class Served:
     __slots__ = ("_hosts", "_routes")
 
     def __init__(self) -> None:
-        self._hosts: Map[str, ir.VirtualHost] = {}
+        self._hosts: tuple[ir.VirtualHost, ...] = ()
         self._routes: Counter[Named] = Counter()
 
-    def update(self, hosts: Iterable[ir.VirtualHost]) -> set[Named]:
+    def update(self, hosts: tuple[ir.VirtualHost, ...]) -> set[Named]:
         """Take over a configuration; the objects that are served now and were not, or the other way round."""
-        after = {host.name: host for host in hosts}
+        left, entered = differences(self._hosts, hosts)
+        earlier, after = ({host.name: host.routes for host in items} for items in (left, entered))
         gone: Counter[Named] = Counter()
         come: Counter[Named] = Counter()
-        for name in self._hosts.keys() | after.keys():
-            old, new = self._hosts.get(name), after.get(name)
-            if old is not new:
-                less, more = differences(old.routes if old else (), new.routes if new else ())
-                gone.update(_origins(less))
-                come.update(_origins(more))
+        for name in earlier.keys() | after.keys():
+            less, more = differences(earlier.get(name, ()), after.get(name, ()))
+            gone.update(_origins(less))
+            come.update(_origins(more))
         changed: set[Named] = set()
         for one in gone.keys() | come.keys():
             before = self._routes[one]
@@ -48,7 +46,7 @@ class Served:
                 del self._routes[one]
             if bool(before) != bool(count):
                 changed.add(one)
-        self._hosts = after
+        self._hosts = hosts
         return changed
 
     def __contains__(self, one: Named) -> bool:

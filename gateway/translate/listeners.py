@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Literal
 
 from gateway import ir
 from gateway.diagnostics import Origin
+from gateway.translate.domains import host_globs, wider_domain
 from gateway.translate.origins import GATEWAY, ir_origin
 from gateway.translate.tcproutes import without_claimed
-from gateway.translate.virtualhosts import blocked, host_globs, wider_domain
+from gateway.translate.virtualhosts import blocked
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

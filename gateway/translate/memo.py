@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 from gateway.translate.ambassador import AmbassadorMemo
 from gateway.translate.ingress import IngressMemo
+from gateway.translate.virtualhosts import VirtualHostMemo
 
 if TYPE_CHECKING:
     from gateway import ir
     from gateway.diagnostics import Diagnostic
     from gateway.resources import Secret
     from gateway.translate.clusters import ClusterResult
-    from gateway.translate.virtualhosts import BuiltHost
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Memo:
     clusters: dict[str, ClusterResult] = field(default_factory=dict)
     served: Served = Served()
     certificates: dict[str, tuple[Secret, ir.Certificate]] = field(default_factory=dict)
-    hosts: dict[str, BuiltHost] = field(default_factory=dict)
+    hosts: VirtualHostMemo = field(default_factory=VirtualHostMemo)
     gateway: ir.Gateway | None = None
     located: dict[int, tuple[Diagnostic, Diagnostic]] = field(default_factory=dict)
     """Findings without and with their lines, by ``id`` of the former."""

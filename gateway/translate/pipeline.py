@@ -95,7 +95,7 @@ def translate(resources: ResourceSet, settings: TranslateSettings, memo: Memo | 
         services=services,
     )
     gateway = _settled(gateway, memo.gateway)
-    memo.world, memo.clusters, memo.hosts, memo.gateway = clusters.world, clusters.used, hosts.used, gateway
+    memo.world, memo.clusters, memo.hosts, memo.gateway = clusters.world, clusters.used, hosts.memo(), gateway
     memo.certificates = {name: known for name, known in store.known.items() if name in store.used}
     report_refused(resources, label_domain(module), found)
     findings = found.sorted()

@@ -3,28 +3,26 @@
 Precedence inside a domain is the one ranking of :mod:`gateway.translate.ranking`. What cannot be ranked is decided by
 the first contribution: Hosts by namespace and name, then Ingresses from the oldest. The strictest cleartext policy of
 the Hosts holds; a plain Ingress has none.
-
-A domain that only Ingresses declare is part of the domain of a wider Host, if there is one, and a request goes to the
-narrowest virtual host. So that the Ingress adds paths and takes nothing away, the Host lends its routes to that domain,
-under its own cleartext policy, which does not concern the routes of the Ingress.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 from gateway import ir
 from gateway.base.globs import globs_intersect
 from gateway.diagnostics import Origin
+from gateway.translate.domains import group, host_globs, may_lend, wider_domain
 from gateway.translate.protection import REFUSAL
 from gateway.translate.ranking import BACKEND_RANK, RankedRoute, in_order
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
     from collections.abc import Mapping as Map
 
     from gateway.diagnostics import Collector
+    from gateway.translate.domains import Domains
 
 InsecureAction = Literal["redirect", "reject", "route"]
 _STRICTNESS: dict[InsecureAction | None, int] = {None: 0, "route": 1, "redirect": 2, "reject": 3}
@@ -61,32 +59,66 @@ class BuiltHost:
     """Names of the clusters that its routes use."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class ListenerHosts:
+    """The virtual hosts of one listener, by domain, with their names in order."""
+
+    domains: Domains
+    hosts: Map[str, BuiltHost]
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class VirtualHostMemo:
+    """All of the last pass."""
+
+    domains: Domains | None = None
+    listeners: Map[str, ListenerHosts] = field(default_factory=dict)
+    built: Map[str, BuiltHost] = field(default_factory=dict)
+
+
 class VirtualHostTable:
     """Builds the virtual hosts of one pass; one that has the same parts as before is the same object."""
 
-    __slots__ = ("_all", "_known", "used")
+    __slots__ = ("_all", "_earlier", "_listeners", "used")
 
-    def __init__(self, contributions: Iterable[Contribution], known: dict[str, BuiltHost]) -> None:
+    def __init__(self, contributions: Iterable[Contribution], earlier: VirtualHostMemo) -> None:
         contributions = tuple(contributions)
-        self._known = known
-        self._all = by_domain(contributions, contributions)
+        self._earlier = earlier
+        self._all = group(contributions, contributions, earlier.domains)
+        self._listeners: dict[str, ListenerHosts] = {}
         self.used: dict[str, BuiltHost] = {}
 
+    def memo(self) -> VirtualHostMemo:
+        """For the next pass."""
+        return VirtualHostMemo(self._all, self._listeners, self.used)
+
     def attach(self, listener: str, parts: Iterable[Contribution], lenders: Iterable[Contribution]) -> tuple[str, ...]:
-        """Names of the virtual hosts for the contributions that a listener takes; see :func:`by_domain`.
+        """Names of the virtual hosts for the contributions that a listener takes; see :class:`Domains`.
 
         A domain has one virtual host for all listeners; a listener that takes only a part of it gets its own.
         """
-        names: list[str] = []
-        for domain, chosen in by_domain(parts, lenders).items():
-            name = domain if chosen == self._all.get(domain) else f"{domain}@{listener}"
-            names.append(name)
-            if name not in self.used:
-                self.used[name] = self._build(name, domain, tuple(chosen))
-        return tuple(sorted(names))
+        earlier = self._earlier.listeners.get(listener)
+        mine = group(parts, lenders, earlier.domains if earlier is not None else None)
+        if earlier is None or mine.changed is None or self._all.changed is None:
+            hosts = {domain: self._host(listener, domain, chosen) for domain, chosen in mine.chosen.items()}
+            names = tuple(sorted(built.host.name for built in hosts.values()))
+        else:
+            touched = mine.changed | (self._all.changed & mine.chosen.keys())
+            fresh = {domain: self._host(listener, domain, mine.chosen[domain]) for domain in touched}
+            hosts = {**earlier.hosts, **fresh}
+            same = all(built.host.name == earlier.hosts[domain].host.name for domain, built in fresh.items())
+            names = earlier.names if same else tuple(sorted(built.host.name for built in hosts.values()))
+        self.used.update((built.host.name, built) for built in hosts.values())
+        self._listeners[listener] = ListenerHosts(mine, hosts, names)
+        return names
+
+    def _host(self, listener: str, domain: str, chosen: Sequence[Contribution]) -> BuiltHost:
+        name = domain if chosen == self._all.chosen.get(domain) else f"{domain}@{listener}"
+        return self.used.get(name) or self._build(name, domain, tuple(chosen))
 
     def _build(self, name: str, domain: str, parts: tuple[Contribution, ...]) -> BuiltHost:
-        earlier = self._known.get(name)
+        earlier = self._earlier.built.get(name)
         if earlier is not None and earlier.parts == parts:
             return earlier
         host = merge(name, domain, parts)
@@ -95,48 +127,6 @@ class VirtualHostTable:
             host = earlier.host if earlier.host == host else host
             clusters = earlier.clusters if earlier.clusters == clusters else clusters
         return BuiltHost(parts, host, clusters)
-
-
-def by_domain(parts: Iterable[Contribution], lenders: Iterable[Contribution]) -> dict[str, list[Contribution]]:
-    """Contributions of each domain; behind those of Ingresses alone, what the Hosts of a wider domain lend."""
-    domains: dict[str, list[Contribution]] = {}
-    for item in parts:
-        domains.setdefault(item.domain, []).append(item)
-    wide = host_globs(lenders)
-    if wide:
-        for domain, chosen in domains.items():
-            if not any(item.is_host for item in chosen):
-                lending = wide.get(wider_domain(domain, wide), ())
-                if may_lend(lending, chosen):
-                    chosen.extend(lending)
-    return domains
-
-
-def host_globs(lenders: Iterable[Contribution]) -> dict[str, list[Contribution]]:
-    """Contributions of Hosts whose domain is a glob, by domain."""
-    wide: dict[str, list[Contribution]] = {}
-    for item in lenders:
-        if item.is_host and "*" in item.domain:
-            wide.setdefault(item.domain, []).append(item)
-    return wide
-
-
-def wider_domain(domain: str, wide: Container[str]) -> str:
-    """The domain of ``wide`` that would serve the hosts of ``domain`` if that were not there; empty for none.
-
-    As for a request: the longest ``*.suffix``, then the longest ``prefix.*``, then ``*``.
-    """
-    labels = domain.split(".")
-    suffixes = (f"*.{'.'.join(labels[start:])}" for start in range(1, len(labels)))
-    prefixes = (f"{'.'.join(labels[:end])}.*" for end in range(len(labels) - 1, 0, -1) if "*" not in domain)
-    return next((glob for glob in (*suffixes, *prefixes, "*") if glob != domain and glob in wide), "")
-
-
-def may_lend(lending: Iterable[Contribution], own: Iterable[Contribution]) -> bool:
-    """Whether routes may be served under the TLS of a domain of Ingresses: not if their Host asks for certificates of
-    clients and that TLS would not."""
-    asks = any(termination.client_ca for item in lending for termination in item.terminations)
-    return not asks or not any(item.terminations for item in own)
 
 
 def report_shadowed(contributions: Sequence[Contribution], found: Collector) -> None:

@@ -8,12 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.ir import Encoder, encode
-from gateway.resources import ResourceSet
+from gateway.resources import ResourceSet, diff
 from gateway.resources.reader import read_object
 from gateway.translate import Memo, TranslateSettings, translate
 
 if TYPE_CHECKING:
-    from gateway.resources import Resource
+    from gateway.resources import Changes, Resource
 
 GROUP = "getambassador.io/v3alpha1"
 NAMES = st.sampled_from(["a", "b", "c"])
@@ -241,21 +241,39 @@ MAPPING_EDITS = st.builds(
 """Where nothing but Mappings changes, only they, their groups and their Hosts are looked at."""
 
 
+def by_identity(changes: Changes) -> list[set[object]]:
+    return [
+        set(map(id, changes.added)),
+        {(id(older), id(newer)) for older, newer in changes.changed},
+        set(map(id, changes.removed)),
+    ]
+
+
 @settings(deadline=None, max_examples=300)
-@given(EDITS | MAPPING_EDITS)
-def test_incremental_equals_full(rounds: list[list[tuple[object, bool]]]) -> None:
+@given(EDITS | MAPPING_EDITS, st.booleans())
+def test_incremental_equals_full(rounds: list[list[tuple[object, bool]]], replacing: bool) -> None:
+    """``replacing``: each set is made from the one before, as in a cluster, and knows what differs."""
     memo, encoder = Memo(), Encoder()
     current: dict[object, Resource] = {}
     previous: ResourceSet | None = None
+    sets: list[ResourceSet] = []
     for edits in rounds:
+        touched = set()
         for raw, remove in edits:
             for item in read_object(raw).resources:
+                touched.add(item.key)
                 if remove:
                     current.pop(item.key, None)
                 elif current.get(item.key) != item:
                     current[item.key] = item
-        resources = ResourceSet.build(current.values(), previous=previous)
+        built = ResourceSet.build(current.values(), previous=previous)
+        resources = built
+        if replacing and previous is not None:
+            resources = previous.replaced({key: current.get(key) for key in touched}, {})
+            for earlier in sets:
+                assert by_identity(diff(earlier, resources)) == by_identity(diff(earlier, built))
         previous = resources
+        sets.append(resources)
         incremental = translate(resources, TranslateSettings(), memo)
         full = translate(resources, TranslateSettings())
         assert incremental == full

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from gateway.kube.reflector import Phase
     from gateway.kube.timing import Pulse, Timing
     from gateway.settings import KubernetesSettings
-    from gateway.sources.kubernetes.store import ObjectStore, Parsed
+    from gateway.sources.kubernetes.store import Known, ObjectStore, Parsed
 
 logger = logging.getLogger(__name__)
 
@@ -37,19 +37,19 @@ class _Content:
     namespace: str
     on_change: Callable[[], None]
 
-    def read(self, raw: RawObject) -> Parsed:
+    def read(self, raw: RawObject) -> Parsed | Known:
         return self.store.read(self.kind.kind_group, raw)
 
-    def replaced(self, items: list[Parsed]) -> None:
+    def replaced(self, items: list[Parsed | Known]) -> None:
         self.store.replace(self.kind.kind_group, self.namespace, items)
         self.on_change()
 
-    def changed(self, changes: list[tuple[Parsed, bool]]) -> None:
-        for parsed, gone in changes:
+    def changed(self, changes: list[tuple[Parsed | Known, bool]]) -> None:
+        for item, gone in changes:
             if gone:
-                self.store.remove(parsed.key)
+                self.store.remove(item.key)
             else:
-                self.store.put(parsed)
+                self.store.put(item)
         self.on_change()
 
 

@@ -43,15 +43,30 @@ class Parsed:
     uid: str
     version: str
     result: ReadResult
-    text: bytes = b""
-    """The object as JSON, for the copy on disk; empty when none is kept."""
+    text: bytes
 
 
 @dataclass(frozen=True, slots=True)
-class _Held:
+class Known:
+    """A raw object that the store had in this version when it came."""
+
+    key: ObjectKey
+    held: Held
+
+    @property
+    def version(self) -> str:
+        """The resource version."""
+        return self.held.version
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
     """What one object of the API contributes: itself and what its annotation declares."""
 
-    parsed: Parsed
+    uid: str
+    version: str
+    text: bytes
+    """The object as JSON, for the copy on disk; empty when none is kept."""
     objects: dict[ObjectKey, Resource]
     findings: tuple[Diagnostic, ...] = ()
     refused: frozenset[ObjectKey] = frozenset()
@@ -64,7 +79,7 @@ class ObjectStore:
     settings: ReadSettings
     keep_text: bool = False
     """Whether objects are kept as JSON too."""
-    _held: dict[ObjectKey, _Held] = field(default_factory=dict)
+    _held: dict[ObjectKey, Held] = field(default_factory=dict)
     _keys: dict[str, set[ObjectKey]] = field(default_factory=dict)
     """Keys of ``_held`` by kind."""
     _annotated: dict[ObjectKey, set[ObjectKey]] = field(default_factory=dict)
@@ -77,14 +92,14 @@ class ObjectStore:
     _told_anew: bool = False
     _state: SourceState = field(default_factory=lambda: SourceState(ResourceSet(), ()))
 
-    def read(self, kind_group: str, raw: RawObject) -> Parsed:
+    def read(self, kind_group: str, raw: RawObject) -> Parsed | Known:
         """Read an object; one that is known in this version is not read again."""
         metadata = raw["metadata"]
         key = ObjectKey(kind_group, metadata.get("namespace", ""), metadata["name"])
         uid, version = metadata.get("uid", ""), metadata.get("resourceVersion", "")
         held = self._held.get(key)
-        if held is not None and version and (held.parsed.uid, held.parsed.version) == (uid, version):
-            return held.parsed
+        if held is not None and version and (held.uid, held.version) == (uid, version):
+            return Known(key, held)
         forget_managers(raw)
         annotations = metadata.get("annotations")
         if annotations:
@@ -100,11 +115,12 @@ class ObjectStore:
             result = crashed_object(key, raw, crash, self.settings)
         return Parsed(key, uid, version, result, text)
 
-    def put(self, parsed: Parsed) -> None:
+    def put(self, item: Parsed | Known) -> None:
         """Take an object in, or its new version."""
-        before = self._held.get(parsed.key)
-        if before is None or before.parsed is not parsed:
-            self._swap(parsed.key, before, _hold(parsed, before))
+        before = self._held.get(item.key)
+        after = item.held if isinstance(item, Known) else _hold(item, before)
+        if after is not before:
+            self._swap(item.key, before, after)
 
     def remove(self, key: ObjectKey) -> None:
         """Take an object out, with what its annotation declares."""
@@ -112,12 +128,12 @@ class ObjectStore:
         if before is not None:
             self._swap(key, before, None)
 
-    def replace(self, kind_group: str, namespace: str, objects: Iterable[Parsed]) -> None:
+    def replace(self, kind_group: str, namespace: str, objects: Iterable[Parsed | Known]) -> None:
         """These are all objects of a kind (in a namespace, unless that is empty) now."""
         listed = set()
-        for parsed in objects:
-            self.put(parsed)
-            listed.add(parsed.key)
+        for item in objects:
+            self.put(item)
+            listed.add(item.key)
         for key in self.keys(kind_group) - listed:
             if not namespace or key.namespace == namespace:
                 self.remove(key)
@@ -129,11 +145,11 @@ class ObjectStore:
     def version(self, key: ObjectKey) -> str:
         """The resource version of an object; empty when it is not here."""
         held = self._held.get(key)
-        return held.parsed.version if held is not None else ""
+        return held.version if held is not None else ""
 
     def texts(self) -> list[bytes]:
         """All objects as JSON."""
-        return [held.parsed.text for held in self._held.values() if held.parsed.text]
+        return [held.text for held in self._held.values() if held.text]
 
     def state(self, general: tuple[Diagnostic, ...] = ()) -> SourceState:
         """Everything as it is now; the same object as before when nothing that counts has changed.
@@ -155,7 +171,7 @@ class ObjectStore:
         self._state = SourceState(resources, found, len(refused))
         return self._state
 
-    def _swap(self, parent: ObjectKey, before: _Held | None, after: _Held | None) -> None:
+    def _swap(self, parent: ObjectKey, before: Held | None, after: Held | None) -> None:
         old = before.objects if before is not None else {}
         new = after.objects if after is not None else {}
         if after is not None:
@@ -239,13 +255,13 @@ class ObjectStore:
         return found.sorted()
 
 
-def _hold(parsed: Parsed, before: _Held | None) -> _Held:
+def _hold(parsed: Parsed, before: Held | None) -> Held:
     """What an object contributes, with the last good version of what is refused in it.
 
     An object that was deleted and made again (another ``uid``) has no past.
     """
     result = parsed.result
-    earlier = before.objects if before is not None and before.parsed.uid == parsed.uid else {}
+    earlier = before.objects if before is not None and before.uid == parsed.uid else {}
     objects: dict[ObjectKey, Resource] = {}
     findings = list(result.diagnostics)
     for resource in result.resources:
@@ -268,7 +284,7 @@ def _hold(parsed: Parsed, before: _Held | None) -> _Held:
         objects.setdefault(key, item)
     if result.unreadable:
         findings += _keep_annotated(result, parsed.key, earlier, objects)
-    return _Held(parsed, objects, tuple(findings), frozenset(result.refused))
+    return Held(parsed.uid, parsed.version, parsed.text, objects, tuple(findings), frozenset(result.refused))
 
 
 def _keep_annotated(

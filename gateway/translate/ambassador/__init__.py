@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from gateway.base.differences import same_objects
 from gateway.diagnostics import Collector, Diagnostic
 from gateway.resources import Host, Mapping, Service, TLSContext
 from gateway.resources import Secret as SecretObject
@@ -17,7 +18,8 @@ from gateway.translate.barrier import guarded
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from gateway.resources import Ingress, Module, ResourceSet
+    from gateway import ir
+    from gateway.resources import Ingress, LabelSelector, Module, ResourceSet
     from gateway.translate.certificates import CertificateStore
     from gateway.translate.clusters import ClusterTable
     from gateway.translate.protection import Protection
@@ -33,6 +35,28 @@ class KnownHost:
     secrets: dict[tuple[str, str], SecretObject | None]
 
 
+@dataclass(frozen=True, slots=True)
+class HostPass:
+    """All Hosts as they were translated, in order, and everything that this depended on."""
+
+    hosts: tuple[Host, ...]
+    contexts: tuple[TLSContext, ...]
+    secrets: tuple[SecretObject, ...]
+    parts: list[HostPart]
+    findings: tuple[Diagnostic, ...]
+    certificates: tuple[ir.Certificate, ...]
+    selectors: tuple[LabelSelector, ...]
+    """Of the Hosts that take Mappings by their labels."""
+
+    def holds(self, hosts: Sequence[Host], resources: ResourceSet) -> bool:
+        """Whether nothing of it is another object now."""
+        return (
+            self.contexts is resources.of(TLSContext)
+            and self.secrets is resources.of(SecretObject)
+            and same_objects(self.hosts, hosts)
+        )
+
+
 @dataclass(slots=True)
 class AmbassadorMemo:
     """What the last pass of this dialect left."""
@@ -41,6 +65,8 @@ class AmbassadorMemo:
     default: Host | None = None
     contexts: tuple[TLSContext, ...] | None = None
     hosts: dict[tuple[str, str, str], KnownHost] = field(default_factory=dict)
+    whole: HostPass | None = None
+    """``None`` where a Host could not be translated: it is tried again."""
     ingress_services: tuple[Service, ...] = ()
     ingresses: dict[tuple[str, str], tuple[Ingress, Expanded, tuple[Diagnostic, ...]]] = field(default_factory=dict)
 
@@ -66,9 +92,9 @@ def translate_ambassador(
             memo.default = default
         hosts.append(memo.default)
         _report_ignored_contexts(resources, found)
-    parts = _translate_hosts(hosts, resources, store, memo, found)
-    context = mapping_context(resources, settings, module, hosts, guard)
-    return route_mappings(mappings, expanded, parts, context, clusters, memo.routing, found)
+    whole = _translate_hosts(hosts, resources, store, memo, found)
+    context = mapping_context(resources, settings, module, whole.selectors, guard)
+    return route_mappings(resources, expanded, whole.parts, context, clusters, memo.routing, found)
 
 
 def _expand(
@@ -93,10 +119,26 @@ def _expand(
 
 def _translate_hosts(
     hosts: Sequence[Host], resources: ResourceSet, store: CertificateStore, memo: AmbassadorMemo, found: Collector
-) -> list[HostPart]:
+) -> HostPass:
+    whole = memo.whole
+    if whole is None or not whole.holds(hosts, resources):
+        whole, complete = _translate_each(hosts, resources, store, memo)
+        memo.whole = whole if complete else None
+    found.extend(whole.findings)
+    for certificate in whole.certificates:
+        store.use(certificate)
+    return whole
+
+
+def _translate_each(
+    hosts: Sequence[Host], resources: ResourceSet, store: CertificateStore, memo: AmbassadorMemo
+) -> tuple[HostPass, bool]:
+    """Hosts that are others, or one of whose Secrets is, are translated anew; and whether each of them could be."""
     contexts = resources.of(TLSContext)
     current: dict[tuple[str, str, str], KnownHost] = {}
     parts: list[HostPart] = []
+    certificates: list[ir.Certificate] = []
+    found, complete = Collector(), True
     for host in hosts:
         key = (host.origin.kind, host.namespace, host.name)
         known = memo.hosts.get(key)
@@ -105,6 +147,7 @@ def _translate_hosts(
             part = guarded(host.origin, found, lambda item=host: translate_host(item, resources, store))  # type: ignore[misc]
             if part is None:
                 parts.append(closed_host(host))
+                complete = False
                 continue
             # A certificate that is renewed is another content under the same name: the routes of the Host may stay.
             part = known.part if known is not None and known.part.says_the_same(part) else part
@@ -114,10 +157,13 @@ def _translate_hosts(
         found.extend(known.part.findings)
         termination = known.part.termination
         if termination is not None:
-            store.use(store.known[termination.certificate][1])
+            certificates.append(store.known[termination.certificate][1])
     memo.hosts = current
     memo.contexts = contexts
-    return parts
+    secrets = resources.of(SecretObject)
+    selectors = tuple(host.spec.effective_selector for host in hosts if host.spec.effective_selector is not None)
+    whole = HostPass(tuple(hosts), contexts, secrets, parts, found.sorted(), tuple(certificates), selectors)
+    return whole, complete
 
 
 def _stale(known: KnownHost, store: CertificateStore) -> bool:

@@ -20,9 +20,7 @@ from gateway.translate.ambassador.consul import consul_places
 from gateway.translate.ambassador.ratelimits import LimitIndex, index_limits
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from gateway.resources import Host, ResourceSet
+    from gateway.resources import ResourceSet
     from gateway.resources.consul import ConsulPlace
     from gateway.translate.protection import Protection
     from gateway.translate.settings import TranslateSettings
@@ -61,12 +59,11 @@ def mapping_context(
     resources: ResourceSet,
     settings: TranslateSettings,
     module: Module | None,
-    hosts: Iterable[Host],
+    selectors: tuple[LabelSelector, ...],
     guard: Protection,
 ) -> MappingContext:
     """Collect the surroundings."""
     config = module.spec.config if module is not None else ModuleConfig()
-    selectors = tuple(host.spec.effective_selector for host in hosts if host.spec.effective_selector is not None)
     resolvers = known_resolvers(resources)
     consul = consul_places(resources)
     signature = (settings, module, selectors, resolvers, consul, resources.of(RateLimit), guard)

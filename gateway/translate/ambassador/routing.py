@@ -11,8 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from gateway.base.differences import differences
 from gateway.diagnostics import Collector, Diagnostic
+from gateway.resources import Mapping, ResourceSet, diff
 from gateway.translate.ambassador.association import HostIndex
 from gateway.translate.ambassador.distribution import HostRoutes, distribute, redistribute
 from gateway.translate.ambassador.grouping import GroupMemo
@@ -22,7 +22,6 @@ from gateway.translate.barrier import guarded
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from gateway.resources import Mapping
     from gateway.translate.ambassador.context import MappingContext
     from gateway.translate.ambassador.hosts import HostPart
     from gateway.translate.ambassador.ingresses import Expanded
@@ -37,7 +36,7 @@ class RoutingMemo:
     complete: bool = False
     """False while a pass runs, and after one that failed: then nothing but whole results is trusted."""
     signature: tuple[object, ...] = ()
-    mappings: tuple[Mapping, ...] = ()
+    resources: ResourceSet = field(default_factory=ResourceSet)
     expanded: tuple[Expanded, ...] = ()
     index: HostIndex = field(default_factory=lambda: HostIndex((), strict=False))
     members: dict[Place, Translated] = field(default_factory=dict)
@@ -48,7 +47,7 @@ class RoutingMemo:
 
 
 def route_mappings(
-    mappings: tuple[Mapping, ...],
+    resources: ResourceSet,
     expanded: Sequence[Expanded],
     hosts: Sequence[HostPart],
     context: MappingContext,
@@ -64,13 +63,13 @@ def route_mappings(
     if not same_hosts:
         memo.index = HostIndex(hosts, strict=context.settings.strict_label_selectors)
     if same_others:
-        _change(*differences(memo.mappings, mappings), context, clusters, memo)
+        _change(*diff(memo.resources, resources).within(Mapping), context, clusters, memo)
     else:
         known = memo.members if same_context else {}
-        members = _translate_all(mappings, expanded, known, context, memo)
+        members = _translate_all(resources.of(Mapping), expanded, known, context, memo)
         memo.groups.regroup(members, memo.index, clusters, same_hosts=same_hosts)
         memo.hosts = distribute(memo.groups.groups.values(), memo.index.hosts, memo.hosts)
-    memo.signature, memo.mappings, memo.expanded = context.signature, mappings, tuple(expanded)
+    memo.signature, memo.resources, memo.expanded = context.signature, resources, tuple(expanded)
     memo.complete = True
     for findings in (*memo.findings.values(), *memo.groups.findings.values()):
         found.extend(findings)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from gateway.base.keys import ObjectKey
 from gateway.resources import AuthService, Host, Mapping, Module, Service, TLSContext
 from gateway.resources.reader import ReadSettings
-from gateway.sources.kubernetes.store import ObjectStore
+from gateway.sources.kubernetes.store import Known, ObjectStore
 from tests.support.kubesource import mapping
 
 if TYPE_CHECKING:
@@ -155,9 +155,18 @@ def test_of_two_in_one_annotation_the_first_stays(cluster: Cluster) -> None:
 def test_a_version_that_is_known_is_not_read_again(cluster: Cluster) -> None:
     raw = mapping("a")
     raw["metadata"].update(uid="u", resourceVersion="5")
-    first = cluster.store.read(GROUPS["Mapping"], {**raw})
-    cluster.store.put(first)
-    assert cluster.store.read(GROUPS["Mapping"], {**raw}) is first
+    cluster.store.put(cluster.store.read(GROUPS["Mapping"], {**raw}))
+    again = cluster.store.read(GROUPS["Mapping"], {**raw})
+    assert isinstance(again, Known)
+    assert again.version == "5"
+    state = cluster.store.state()
+    cluster.store.put(again)
+    assert cluster.store.state() is state
+    cluster.store.remove(again.key)
+    assert not cluster.store.state().resources
+    # It was taken out after it came: what the store had of it comes back.
+    cluster.store.put(again)
+    assert cluster.store.state().resources.by_key(again.key) is state.resources.by_key(again.key)
 
 
 def test_states_are_the_same_object_while_nothing_changes(cluster: Cluster) -> None:
