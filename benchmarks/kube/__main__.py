@@ -33,13 +33,15 @@ from tests.support.kube.network import NODE_ADDRESS, Network
 from tests.support.kube.programs import VERSION, control_plane_program
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
 RESULTS = Path(__file__).parent.parent / "results"
 HTTP_PORT, ADMIN_PORT = 8080, 8877
 _AT_ONCE = 32
 """Requests to the API server at the same time while objects are made."""
 EVERY_CORE = f"0-{(os.cpu_count() or 1) - 1}"
+CONTROL_CORE, GATEWAY_CORES = 0, f"{min(1, (os.cpu_count() or 1) - 1)}-{(os.cpu_count() or 1) - 1}"
+"""Where the API server and what asks it are while they shall not be in the way of requests, and where the rest is."""
 
 
 def arguments() -> argparse.Namespace:
@@ -76,25 +78,38 @@ def memory(program: Program) -> tuple[float, float]:
     return master.pss_mib, max(worker.pss_mib for worker in workers)
 
 
-async def under_load(kube: KubeClient, prober: Prober, folder: Path, wanted: argparse.Namespace) -> dict[str, Any]:
+async def under_load(
+    kube: KubeClient, prober: Prober, folder: Path, wanted: argparse.Namespace, phase: str, cores: str
+) -> dict[str, Any]:
     """Latencies of requests while nothing changes, while Mappings of another gateway do, and while ours do.
 
-    The second tells how much of a difference is the API server's work on the same cores.
+    The second tells how much of a difference is the API server's work. ``phase`` makes changes others than those of
+    another call.
     """
     found: dict[str, Any] = {}
     for name, rate in (("quiet", 0.0), ("foreign changes", wanted.rate), ("changes", wanted.rate)):
-        steady = SteadyLoad(HTTP_PORT, wanted.hosts, wanted.requests, wanted.seconds, folder / "requests.log")
+        log = folder / "requests.log"
+        steady = SteadyLoad(HTTP_PORT, wanted.hosts, wanted.requests, wanted.seconds, log, cores)
         count = 0
         ended = asyncio.create_task(asyncio.to_thread(steady.wait))
         while rate and not ended.done():
             count += 1
             if name == "changes":
-                await changes_at_once(kube, prober, [2 + count % 100], f"load-{count}")
+                await changes_at_once(kube, prober, [2 + count % 100], f"{phase}-{count}")
             else:
-                await change(kube, FOREIGN, f"load-{count}")
+                await change(kube, FOREIGN, f"{phase}-{count}")
             await asyncio.wait([ended], timeout=1 / rate)
         found[name] = asdict(await ended) | {"changes": count}
     return found
+
+
+def move_apart(data_path: Collection[int]) -> None:
+    """Put these processes on their cores and all others that belong to this program on the other one."""
+    first, last = map(int, GATEWAY_CORES.split("-"))
+    for pid in machine.tree(os.getpid()):
+        cores = range(first, last + 1) if pid in data_path else (CONTROL_CORE,)
+        for task in (machine.PROC / str(pid) / "task").iterdir():
+            os.sched_setaffinity(int(task.name), cores)
 
 
 def statuses_written(objects: int) -> bool:
@@ -117,13 +132,15 @@ async def measured(plane: ControlPlane, definitions: str, folder: Path, wanted: 
             mappings = (mapping(number, wanted.hosts, backend.port) for number in range(wanted.mappings))
             made += await make(kube, mappings)
             print(f"{made:,} objects made in {time.monotonic() - began:.0f} s", flush=True)
-            found |= await _gateway(plane, kube, folder, wanted)
+            found |= await _gateway(plane, kube, backend, folder, wanted)
     finally:
         backend.program.stop()
     return found
 
 
-async def _gateway(plane: ControlPlane, kube: KubeClient, folder: Path, wanted: argparse.Namespace) -> dict[str, Any]:
+async def _gateway(
+    plane: ControlPlane, kube: KubeClient, backend: Backend, folder: Path, wanted: argparse.Namespace
+) -> dict[str, Any]:
     command = [sys.executable, "-m", "gateway", "run", "--kubeconfig", str(plane.admin.path), "--workers", "1"]
     command += ["--admin-address", f"127.0.0.1:{ADMIN_PORT}"]
     program = Program(command, EVERY_CORE, folder / "sluice.log")
@@ -143,8 +160,11 @@ async def _gateway(plane: ControlPlane, kube: KubeClient, folder: Path, wanted: 
         print(f"single changes: {single}", flush=True)
         many: Many = await changes_at_once(kube, prober, range(wanted.at_once), "at-once")
         print(f"at once: {many}", flush=True)
-        busy = await under_load(kube, prober, folder, wanted)
+        busy = await under_load(kube, prober, folder, wanted, "shared", EVERY_CORE)
         print(f"under load: {busy}", flush=True)
+        move_apart([*program.pids(), *backend.program.pids()])
+        apart = await under_load(kube, prober, folder, wanted, "apart", GATEWAY_CORES)
+        print(f"under load, the control plane on a core of its own: {apart}", flush=True)
         master, worker = memory(program)
         print(f"memory: master {master} MiB, worker {worker} MiB", flush=True)
     finally:
@@ -156,6 +176,7 @@ async def _gateway(plane: ControlPlane, kube: KubeClient, folder: Path, wanted: 
         "single": asdict(single),
         "at_once": asdict(many),
         "load": busy,
+        "apart": apart,
         "master_mib": master,
         "worker_mib": worker,
     }

@@ -29,10 +29,21 @@ class Latencies:
 class SteadyLoad:
     """h2load over HTTP/1.1 with keep-alive, on a route that does not change."""
 
-    def __init__(self, port: int, hosts: int, rate: int, seconds: float, log: Path) -> None:
+    def __init__(self, port: int, hosts: int, rate: int, seconds: float, log: Path, cores: str) -> None:
+        """``cores``: a list as taskset takes it."""
         self._log, self._seconds = log, seconds
         log.unlink(missing_ok=True)
-        words = ["h2load", "--h1", "--clients", str(_CONNECTIONS), "--rps", str(rate // _CONNECTIONS)]
+        words = [
+            "taskset",
+            "--cpu-list",
+            cores,
+            "h2load",
+            "--h1",
+            "--clients",
+            str(_CONNECTIONS),
+            "--rps",
+            str(rate // _CONNECTIONS),
+        ]
         words += ["--duration", str(round(seconds)), "--log-file", str(log)]
         # A header "Host" would be the second one.
         words += ["--header", f":authority: {host_name(1 % hosts)}", f"http://127.0.0.1:{port}{prefix(1)}"]
