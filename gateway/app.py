@@ -22,6 +22,7 @@ from gateway.plane.issues import described
 from gateway.plane.pipeline import Translator, make_source
 from gateway.plane.supervisor import Supervisor
 from gateway.settings import AdminSettings, ListenSettings, ReloadSettings, Settings, WorkerSettings
+from gateway.sources.statuses import SeenStatuses
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -54,14 +55,14 @@ def _limits(cluster: ir.Cluster) -> tuple[int | None, ...]:
     return tuple(found)
 
 
-def _status_keeper(settings: Settings) -> StatusKeeper | None:
+def _status_keeper(settings: Settings, seen: SeenStatuses) -> StatusKeeper | None:
     """What writes statuses; ``None`` without a cluster, or if the operator wants none."""
     if settings.kubernetes is None or settings.status is None:
         return None
     # The client of the Kubernetes API takes memory that a gateway with manifests in a folder does not need.
     from gateway.status import make_keeper
 
-    return make_keeper(settings, settings.kubernetes, settings.status)
+    return make_keeper(settings, settings.kubernetes, settings.status, seen)
 
 
 class Gateway:
@@ -93,8 +94,9 @@ class Gateway:
         )
         self._admin = AdminServer(self.settings.admin, self) if settings or admin_port is not None else None
         self._supervisor = Supervisor(self.settings, self._changed)
-        self._source = make_source(self.settings)
-        self._status = _status_keeper(self.settings)
+        seen = SeenStatuses()
+        self._source = make_source(self.settings, seen)
+        self._status = _status_keeper(self.settings, seen)
         self._status_task: asyncio.Task[None] | None = None
         self._offered: tuple[Update | None, tuple[Diagnostic, ...]] = (None, ())
         """What statuses were last made from."""

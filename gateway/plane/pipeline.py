@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from gateway.sources import Source, SourceState
     from gateway.sources.consul.follower import Consul
     from gateway.sources.kubernetes import KubernetesSource
+    from gateway.sources.statuses import SeenStatuses
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +75,10 @@ def translate_settings(settings: Settings) -> TranslateSettings:
     )
 
 
-def make_source(settings: Settings) -> Source:
-    """Files and folders, or the cluster where there are none; with the instances that Consul knows."""
-    return WithConsul(_objects(settings), settings.namespace, lambda: _consul(settings.consul))
+def make_source(settings: Settings, seen: SeenStatuses | None = None) -> Source:
+    """Files and folders, or the cluster where there are none; with the instances that Consul knows. ``seen`` is told
+    what objects of a cluster say in their status."""
+    return WithConsul(_objects(settings, seen), settings.namespace, lambda: _consul(settings.consul))
 
 
 def _consul(settings: ConsulSettings) -> Consul:
@@ -87,9 +89,9 @@ def _consul(settings: ConsulSettings) -> Consul:
     return ConsulClient(settings)
 
 
-def _objects(settings: Settings) -> Source:
+def _objects(settings: Settings, seen: SeenStatuses | None) -> Source:
     if settings.kubernetes is not None:
-        return kubernetes_source(settings, settings.kubernetes)
+        return kubernetes_source(settings, settings.kubernetes, seen)
     return _folders(settings)
 
 
@@ -98,13 +100,16 @@ def _folders(settings: Settings) -> DirectorySource:
     return DirectorySource(settings.paths, read)
 
 
-def kubernetes_source(settings: Settings, cluster: KubernetesSettings) -> KubernetesSource:
+def kubernetes_source(
+    settings: Settings, cluster: KubernetesSettings, seen: SeenStatuses | None = None
+) -> KubernetesSource:
     """The objects of a cluster. Their authors are many, so they may name no variables of the gateway's environment."""
     # The client of the Kubernetes API takes memory that a gateway with manifests in a folder does not need.
     from gateway.sources.kubernetes import KubernetesSource
 
     references = References(translate_settings(settings))
-    return KubernetesSource(cluster, ReadSettings(settings.ambassador_id, settings.namespace), references.of)
+    read = ReadSettings(settings.ambassador_id, settings.namespace)
+    return KubernetesSource(cluster, read, references.of, seen=seen)
 
 
 def load(settings: Settings) -> Update:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from gateway.kube import ApiFailure, Unreachable
 from gateway.kube.lease import Clock, Election, LeaseTimes
+from gateway.sources.statuses import SeenStatuses
 from gateway.status.addresses import given_address, published
 from gateway.status.kinds import KindFinder
 from gateway.status.queue import WriteLimits
@@ -80,9 +81,15 @@ class StatusKeeper:
     """One replica's part in it. ``connect`` makes a client of the API server."""
 
     def __init__(
-        self, connect: Callable[[], Awaitable[KubeClient]], publishing: Publishing, clock: Clock | None = None
+        self,
+        connect: Callable[[], Awaitable[KubeClient]],
+        publishing: Publishing,
+        clock: Clock | None = None,
+        seen: SeenStatuses | None = None,
     ) -> None:
+        """``seen``: statuses that need not be asked for."""
         self._connect, self._publishing, self._clock = connect, publishing, clock or Clock()
+        self._seen = seen or SeenStatuses()
         self._election: Election | None = None
         self._served: Served | None = None
         self._look = asyncio.Event()
@@ -155,6 +162,7 @@ class StatusKeeper:
             mine.limits,
             lambda: self.leading,
             self._results,
+            seen=self._seen,
             takes_over=bool(mine.service or mine.addresses),
         )
         self._writer = writer

@@ -14,6 +14,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Protocol
 
 from gateway.kube import ApiFailure, Unreachable
+from gateway.sources.statuses import SeenStatuses
 from gateway.status.ownership import is_foreign, shown
 from gateway.status.queue import Known, Queue
 from gateway.status.wanted import IngressStatus, merge_patch
@@ -64,11 +65,13 @@ class StatusWriter:
         leading: Callable[[], bool],
         results: Counter[str],
         *,
+        seen: SeenStatuses | None = None,
         takes_over: bool = False,
     ) -> None:
         """``paths``: the versions of each kind (with its group), the best one first. ``namespaces``: where to look,
-        everywhere without any. ``results`` counts what became of the writes. ``takes_over``: replace addresses of
-        Ingresses that another program wrote, because an operator says which ones are right."""
+        everywhere without any. ``results`` counts what became of the writes. ``seen``: what need not be asked for.
+        ``takes_over``: replace addresses of Ingresses that another program wrote, because an operator says which ones
+        are right."""
         self._client, self._namespaces, self._clock, self._limits = client, namespaces, clock, limits
         self._leading, self._results = leading, results
         self._queues = {kind: Queue(versions) for kind, versions in paths.items() if versions}
@@ -76,6 +79,7 @@ class StatusWriter:
         self._work = asyncio.Event()
         self._tokens, self._filled_at = float(limits.burst), clock.now()
         self._told: set[tuple[str, int]] = set()
+        self._seen = seen or SeenStatuses()
         self._takes_over = takes_over
         self._held: set[Shown] = set()
         """Addresses that we have been told to publish so far."""
@@ -138,6 +142,8 @@ class StatusWriter:
 
     async def _write(self, queue: Queue, key: ObjectKey, wanted: Wanted, known: Known | None) -> None:
         item = queue.path.item(key.namespace, key.name)
+        if known is None and (seen := self._seen.of(key)) is not None:
+            known = Known(seen[1], seen[0])
         for _ in range(_CONFLICTS):
             if known is None:
                 await self._token()

@@ -23,6 +23,7 @@ from gateway.sources.kubernetes.cluster import Cluster
 from gateway.sources.kubernetes.diskcopy import TOUCH_S, DiskCopy, Scope
 from gateway.sources.kubernetes.store import ObjectStore
 from gateway.sources.status import SourceStatus
+from gateway.sources.statuses import SeenStatuses
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -59,15 +60,16 @@ class KubernetesSource:
         *,
         connect: Callable[[Access], Awaitable[KubeClient]] = KubeClient.connect,
         timing: Timing | None = None,
+        seen: SeenStatuses | None = None,
     ) -> None:
-        """``references`` tells which Secrets and ConfigMaps objects refer to, by key."""
+        """``references`` tells which Secrets and ConfigMaps objects refer to, by key. ``seen`` is told statuses."""
         self._settings = settings
         self._read = read
         self._references = references
         self._connect = connect
         self._pulse = Pulse(random.random)
         self._timing = timing or Timing(rest=self._pulse.rest)
-        self._store = ObjectStore(read, keep_text=bool(settings.state_dir))
+        self._store = ObjectStore(read, bool(settings.state_dir), seen or SeenStatuses())
         self._wake = asyncio.Event()
         self._dirty = asyncio.Event()
         self._cluster: Cluster | None = None

@@ -22,6 +22,7 @@ from gateway.resources.resource_set import ResourceSet
 from gateway.resources.written import forget_managers
 from gateway.resources.yamltree import MAX_DEPTH
 from gateway.sources.assembly import SourceState
+from gateway.sources.statuses import SeenStatuses
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -79,6 +80,8 @@ class ObjectStore:
     settings: ReadSettings
     keep_text: bool = False
     """Whether objects are kept as JSON too."""
+    seen: SeenStatuses = field(default_factory=SeenStatuses)
+    """Where statuses of objects that change are noted."""
     _held: dict[ObjectKey, Held] = field(default_factory=dict)
     _keys: dict[str, set[ObjectKey]] = field(default_factory=dict)
     """Keys of ``_held`` by kind."""
@@ -104,7 +107,9 @@ class ObjectStore:
         annotations = metadata.get("annotations")
         if annotations:
             annotations.pop(_LAST_APPLIED, None)
-        raw.pop("status", None)
+        status = raw.pop("status", None)
+        if held is not None and not is_deeper(status, MAX_DEPTH):
+            self.seen.note(key, version, status)
         if is_deeper(raw, MAX_DEPTH):
             # Whoever reads it refuses it all the same, and encoders have limits of their own.
             raw = {name: cut(value, MAX_DEPTH) for name, value in raw.items()}
@@ -124,6 +129,7 @@ class ObjectStore:
 
     def remove(self, key: ObjectKey) -> None:
         """Take an object out, with what its annotation declares."""
+        self.seen.forget(key)
         before = self._held.get(key)
         if before is not None:
             self._swap(key, before, None)

@@ -13,6 +13,7 @@ from gateway.base.keys import ObjectKey
 from gateway.resources import AuthService, Host, Mapping, Module, Service, TLSContext
 from gateway.resources.reader import ReadSettings
 from gateway.sources.kubernetes.store import Known, ObjectStore
+from gateway.sources.statuses import SeenStatuses
 from tests.support.kubesource import mapping
 
 if TYPE_CHECKING:
@@ -167,6 +168,36 @@ def test_a_version_that_is_known_is_not_read_again(cluster: Cluster) -> None:
     # It was taken out after it came: what the store had of it comes back.
     cluster.store.put(again)
     assert cluster.store.state().resources.by_key(again.key) is state.resources.by_key(again.key)
+
+
+def test_statuses_of_objects_that_change_are_remembered() -> None:
+    group = GROUPS["Mapping"]
+    seen = SeenStatuses(frozenset({group}))
+    store = ObjectStore(ReadSettings(), seen=seen)
+
+    def come(version: int, name: str = "a", **status: str) -> ObjectKey:
+        raw = mapping(name)
+        raw["metadata"].update(uid="u", resourceVersion=str(version))
+        item = store.read(group, {**raw, "status": status} if status else raw)
+        store.put(item)
+        return item.key
+
+    key = come(1, state="Running")
+    assert seen.of(key) is None, "the list at the start is for all objects"
+    come(2, state="Inactive")
+    assert seen.of(key) == ("2", {"state": "Inactive"})
+    come(3)
+    assert seen.of(key) == ("3", {})
+    come(4, state="x" * 20_000)
+    assert seen.of(key) is None, "too large"
+    come(5, state="Running")
+    store.remove(key)
+    assert seen.of(key) is None
+    for number in range(1_200):
+        come(1, f"m{number}")
+        come(2, f"m{number}", state="Running")
+    assert seen.of(ObjectKey(group, key.namespace, "m0")) is None
+    assert seen.of(ObjectKey(group, key.namespace, "m1199")) == ("2", {"state": "Running"})
 
 
 def test_states_are_the_same_object_while_nothing_changes(cluster: Cluster) -> None:

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
+from gateway.base.keys import ObjectKey
 from gateway.diagnostics import Diagnostic, Origin
 from gateway.ir import Gateway
 from gateway.kube import ApiFailure, Unreachable
 from gateway.kube.lease import Clock
 from gateway.resources import ResourceSet
 from gateway.resources.reader import read_object
+from gateway.sources.statuses import SeenStatuses
 from gateway.status.keeper import Publishing, StatusKeeper
 from gateway.translate import TranslateSettings, translate
 from tests.support.fakeobjects import FakeObjects
@@ -49,7 +51,8 @@ class Replica:
         async def connect() -> KubeClient:
             return cast("KubeClient", api)
 
-        self.keeper = StatusKeeper(connect, Publishing(identity, "edge", addresses=addresses), clock)
+        self.seen = SeenStatuses(frozenset({f"Mapping.{GROUP}"}))
+        self.keeper = StatusKeeper(connect, Publishing(identity, "edge", addresses=addresses), clock, self.seen)
         self._resources = ResourceSet()
         self.task = asyncio.create_task(self.keeper.run())
 
@@ -150,6 +153,40 @@ def test_nothing_is_written_that_is_there_already() -> None:
             await passing(time, 10)
             assert b.keeper.facts().leading
             assert api.count("patch") == 31, "the next leader finds everything in place"
+
+    run(story())
+
+
+def test_an_object_whose_event_told_its_status_is_not_asked_for() -> None:
+    async def story() -> None:
+        api, time = FakeObjects(), VirtualClock()
+        good, taker = mapping("m", "/", "svc"), host("h")
+        stored(api, good, taker)
+        key = ObjectKey(f"Mapping.{GROUP}", good["metadata"]["namespace"], "m")
+
+        async def break_it(a: Replica, field: str, *, told: bool) -> Object:
+            """Somebody edits the Mapping, and adds a field of their own to its status."""
+            bad = mapping("m", "/", "svc")
+            bad["spec"][field] = "soon"
+            api.put(place(bad), {**bad, "status": {**api.status(place(bad)), "other": field}})
+            if told:
+                raw = api.stored[place(bad)]
+                a.seen.note(key, raw["metadata"]["resourceVersion"], raw["status"])
+            a.serve(bad, taker)
+            await passing(time, 5)
+            status: Object = api.status(place(bad))
+            assert f"spec.{field}" in status["reason"]
+            return status
+
+        async with replicas(api, time, "a") as (a,):
+            a.serve(good, taker)
+            await passing(time, 5)
+            assert (await break_it(a, "timeout_ms", told=True))["other"] == "timeout_ms"
+            assert api.count("get", "/mappings/") == 0
+            # What was told before is not true any more: the write conflicts, and the object is asked.
+            assert (await break_it(a, "idle_timeout_ms", told=False))["other"] == "idle_timeout_ms"
+            assert api.count("get", "/mappings/") == 1
+            assert a.keeper.facts().writes["conflict"] == 1
 
     run(story())
 
