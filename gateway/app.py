@@ -336,7 +336,9 @@ async def serve(settings: Settings, announce: Callable[[Gateway], None]) -> int:
     ``announce`` is called once, when the first configuration is in force. Raises :class:`OSError` when the admin port
     cannot be bound or the source cannot be read.
     """
-    heap.spare()
+    if settings.workers.count:
+        # Otherwise requests and their filters are in this process, too.
+        heap.spare()
     gateway = Gateway(settings=settings)
     signals: list[int] = []
     log = DiagnosticLog()
@@ -358,7 +360,8 @@ async def serve(settings: Settings, announce: Callable[[Gateway], None]) -> int:
         gateway.wake()
 
     loop = asyncio.get_running_loop()
-    loop.set_default_executor(ThreadPoolExecutor(thread_name_prefix="background", initializer=stand_back))
+    if settings.workers.count:
+        loop.set_default_executor(ThreadPoolExecutor(thread_name_prefix="background", initializer=stand_back))
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, signalled, number)
     gateway.on_change = look

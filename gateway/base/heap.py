@@ -10,7 +10,7 @@ from __future__ import annotations
 import gc
 
 _YOUNG = 100_000
-"""More objects than a change of a few Mappings makes and drops; as garbage they would be some 10 MB."""
+"""More objects than a change of a few Mappings makes and drops."""
 _OLDER = 50
 """Collections of the young until one of the next generation."""
 

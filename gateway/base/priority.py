@@ -14,5 +14,6 @@ BEHIND: Final = 5
 def stand_back() -> None:
     """Let the calling thread come after others of this control group. Linux has a niceness per thread; those that it
     starts, and their processes, inherit it."""
+    thread = threading.get_native_id()
     with contextlib.suppress(OSError):
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), BEHIND)
+        os.setpriority(os.PRIO_PROCESS, thread, max(BEHIND, os.getpriority(os.PRIO_PROCESS, thread)))

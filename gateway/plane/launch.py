@@ -9,7 +9,6 @@ import os
 import resource
 import subprocess
 import sys
-import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Protocol
 
@@ -18,8 +17,12 @@ from gateway.settings import worker_environment
 
 if TYPE_CHECKING:
     import socket
+    from concurrent.futures import Future
 
 logger = logging.getLogger(__name__)
+
+_POLL_S = 0.1
+"""Between two looks at a process that cannot be watched."""
 
 
 def raise_descriptor_limit() -> None:
@@ -68,26 +71,13 @@ class ProcessWorker:
         return self._process.pid
 
     async def wait(self) -> int:
-        loop, ended = asyncio.get_running_loop(), asyncio.Event()
-        try:
-            handle = os.pidfd_open(self._process.pid)
-        except OSError:
-            # Not every sandbox has such handles.
-            threading.Thread(target=self._wait_for, args=(loop, ended), name="wait", daemon=True).start()
-            await ended.wait()
-            return self._process.wait()
-        loop.add_reader(handle, ended.set)
-        try:
-            await ended.wait()
-        finally:
-            loop.remove_reader(handle)
-            os.close(handle)
-        return self._process.wait()
-
-    def _wait_for(self, loop: asyncio.AbstractEventLoop, ended: asyncio.Event) -> None:
-        self._process.wait()
-        with contextlib.suppress(RuntimeError):  # Nobody waits any more when the loop is closed.
-            loop.call_soon_threadsafe(ended.set)
+        # Some sandboxes have no handles of processes, or none that can be watched.
+        with contextlib.suppress(OSError):
+            if self._process.poll() is None:
+                await _ended(self._process.pid)
+        while (code := self._process.poll()) is None:  # noqa: ASYNC110 - nothing tells of it
+            await asyncio.sleep(_POLL_S)
+        return code
 
     def report(self) -> None:
         self._process.send_signal(REPORT_SIGNAL)
@@ -105,10 +95,50 @@ class ProcessLauncher:
     """
 
     def __init__(self) -> None:
-        self._starter = ThreadPoolExecutor(max_workers=1, thread_name_prefix="start")
+        self._starter = _starter()
 
     async def __call__(self, control: socket.socket) -> ProcessWorker:
-        return ProcessWorker(await asyncio.get_running_loop().run_in_executor(self._starter, _start, control))
+        try:
+            starting = self._starter.submit(_start, control)
+        except RuntimeError as error:
+            # What was submitted would be done later, for a control connection that nobody has any more.
+            self._starter.shutdown(wait=False, cancel_futures=True)
+            self._starter = _starter()
+            control.close()
+            raise OSError(f"no thread can start a worker: {error}") from error
+        try:
+            return ProcessWorker(await asyncio.wrap_future(starting))
+        except asyncio.CancelledError:
+            starting.add_done_callback(_discard)
+            if starting.cancelled():
+                control.close()
+            raise
+
+
+def _starter() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(max_workers=1, thread_name_prefix="start")
+
+
+def _discard(started: Future[subprocess.Popen[bytes]]) -> None:
+    """Nobody waits for this process any more."""
+    if not started.cancelled() and started.exception() is None:
+        process = started.result()
+        process.kill()
+        process.wait()
+
+
+async def _ended(pid: int) -> None:
+    """Wait for the end of a process. Raises :class:`OSError` where that cannot be watched."""
+    loop, ended = asyncio.get_running_loop(), asyncio.Event()
+    handle = os.pidfd_open(pid)
+    try:
+        loop.add_reader(handle, ended.set)
+        try:
+            await ended.wait()
+        finally:
+            loop.remove_reader(handle)
+    finally:
+        os.close(handle)
 
 
 def _start(control: socket.socket) -> subprocess.Popen[bytes]:

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, TypeVar, cast
 
 from gateway.base.differences import differences, same_objects
 from gateway.base.keys import ObjectKey, kind_group
+from gateway.resources.core import Secret
 from gateway.resources.model import Location, Resource
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from collections.abc import Mapping as Map
 
     from gateway.diagnostics import Diagnostic
@@ -151,8 +152,13 @@ class ResourceSet:
                 places.pop(key, None)
         changed = {kind: tuple(members) for kind, members in views.items()}
         kept = {kind: members for kind, members in {**self._views, **changed}.items() if members}
-        steps = (*self._steps[1 - _STEPS :], _Step(self._identity, tuple(pairs))) if len(pairs) <= _FEW else ()
-        return ResourceSet(by_key, kept, places, steps)
+        return ResourceSet(by_key, kept, places, self._continued(pairs))
+
+    def _continued(self, pairs: Sequence[tuple[Resource | None, Resource | None]]) -> tuple[_Step, ...]:
+        """The steps to a set with these changes; none after many, and none that would keep an old Secret in memory."""
+        if len(pairs) > _FEW or any(isinstance(older, Secret) for older, _ in pairs):
+            return ()
+        return (*self._steps[1 - _STEPS :], _Step(self._identity, tuple(pairs)))
 
     def joined(self, kind: type[R], members: tuple[R, ...]) -> ResourceSet:
         """The set with all objects of a type that it has none of, in order; ``members`` itself becomes their view."""

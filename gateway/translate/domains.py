@@ -34,7 +34,10 @@ class Domains:
 
 
 def group(parts: Iterable[Contribution], lenders: Iterable[Contribution], earlier: Domains | None) -> Domains:
-    """Group contributions. Where those of ``earlier`` differ in their routes only, just their domains are looked at."""
+    """Group contributions, each of which is there once.
+
+    Where those of ``earlier`` differ in their routes only, just their domains are looked at.
+    """
     parts, lenders = tuple(parts), tuple(lenders)
     exchanged = None if earlier is None or earlier.lent else _exchanged(earlier.parts, parts)
     if earlier is None or exchanged is None or _exchanged(earlier.lenders, lenders) is None:

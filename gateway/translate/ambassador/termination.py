@@ -168,9 +168,9 @@ def _build(server_name: str, plan: _Plan, store: CertificateStore, found: Collec
         found.notice("redirect-cleartext-from", "requestPolicy.insecure decides about cleartext", plan.origin, field)
     report_unused_settings(settings, ("ecdh_curves", "sni"), plan.origin, found, plan.field)
     lowest, highest = versions(settings, plan.origin, found, plan.field)
-    return ir.TlsTermination(
+    termination = ir.TlsTermination(
         server_names=(server_name,),
-        certificate=store.use(certificate),
+        certificate=certificate.name,
         origin=origin,
         alpn=alpn(settings, plan.origin, found, plan.field) or OFFERED,
         min_version=lowest,
@@ -179,6 +179,9 @@ def _build(server_name: str, plan: _Plan, store: CertificateStore, found: Collec
         client_ca=ca_bundle(authority) if authority is not None else None,
         client_cert_required=required,
     )
+    # Not before everything else could be built: a key that no listener uses goes to no worker.
+    store.use(certificate)
+    return termination
 
 
 def _required(settings: TlsSettings, authority: Secret | None) -> bool:

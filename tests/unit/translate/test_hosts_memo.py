@@ -62,3 +62,13 @@ def test_a_renewed_certificate_costs_its_hosts_and_no_route(translated: list[str
     back = translate(second, SETTINGS, memo)
     assert translated == ["a", "c"]
     assert back == translate(second, SETTINGS)
+
+
+def test_a_certificate_whose_host_cannot_have_tls_is_not_given_out() -> None:
+    asking = host("a", "one")
+    asking["spec"]["tls"] = {"ca_secret": "empty"}
+    empty = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "empty", "namespace": "default"}, "data": {}}
+    memo, all_of_it = Memo(), resources(asking, mapping("m"), secret("one"), empty)
+    for _ in range(2):
+        assert translate(all_of_it, SETTINGS, memo).gateway.certificates == ()
+    assert translate(all_of_it, SETTINGS, memo) == translate(all_of_it, SETTINGS)
