@@ -8,6 +8,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from gateway import cli
+from gateway.cli import commands, options
+from gateway.cli.log import configure_log
 from gateway.settings import KubernetesSettings, Settings
 from gateway.translate.differences import DIFFERENCES, DIFFERS
 from tests.support import manifests
@@ -55,7 +57,7 @@ def served(monkeypatch: pytest.MonkeyPatch) -> list[Settings]:
         seen.append(settings)
         return 0
 
-    monkeypatch.setattr(cli, "_serve", serve)
+    monkeypatch.setattr(commands, "_serve", serve)
     return seen
 
 
@@ -90,7 +92,7 @@ def test_run_with_a_path_leaves_kubernetes_alone(folder: Path, served: list[Sett
 
 
 def test_run_without_the_client_of_kubernetes_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cli, "find_spec", lambda _: None)
+    monkeypatch.setattr(options, "find_spec", lambda _: None)
     result = call("run")
     assert result.exit_code == 2
     assert "pip install 'sluice-gateway[kube]'" in result.stderr
@@ -298,7 +300,7 @@ def test_the_default_ports_are_named(folder: Path) -> None:
 
 def test_the_watcher_library_is_quiet(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(logging, "basicConfig", lambda **_: None)
-    cli._configure_log(Settings(log_level="debug"))
+    configure_log(Settings(log_level="debug"))
     assert not logging.getLogger("watchfiles.main").isEnabledFor(logging.INFO)
 
 
