@@ -20,10 +20,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.kube.load import SteadyLoad
-from benchmarks.kube.measure import Many, Prober, Single, change, changes_at_once, single_changes
-from benchmarks.kube.objects import FOREIGN, foreign, general, host_name, mapping, of_a_host, prefix
+from benchmarks.kube.load import SteadyRequests
+from benchmarks.kube.measure import Many, Prober, Single, changes_at_once, single_changes
+from benchmarks.kube.objects import foreign, general, host_name, mapping, of_a_host, prefix
 from benchmarks.kube.page import page
+from benchmarks.kube.underload import Load, under_load
 from benchmarks.load import machine
 from benchmarks.load.backend import Backend
 from benchmarks.load.process import Program, get
@@ -50,7 +51,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--hosts", type=int, default=1_000)
     parser.add_argument("--changes", type=int, default=50, help="single changes")
     parser.add_argument("--at-once", type=int, default=100, help="changes at the same time")
-    parser.add_argument("--seconds", type=float, default=20.0, help="of load, without and with changes")
+    parser.add_argument("--seconds", type=float, default=8.0, help="of load, without and with changes")
+    parser.add_argument("--rounds", type=int, default=5, help="of these seconds, one after the other")
     parser.add_argument("--requests", type=int, default=2_000, help="a second under load")
     parser.add_argument("--rate", type=float, default=10.0, help="changes a second under load")
     parser.add_argument("--name", default=f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d}-kube", help="of the results")
@@ -76,31 +78,6 @@ def memory(program: Program) -> tuple[float, float]:
     """MiB of the master and of its largest worker; shared pages count by their share (PSS)."""
     master, *workers = machine.memory_of(program.pids())
     return master.pss_mib, max(worker.pss_mib for worker in workers)
-
-
-async def under_load(
-    kube: KubeClient, prober: Prober, folder: Path, wanted: argparse.Namespace, phase: str, cores: str
-) -> dict[str, Any]:
-    """Latencies of requests while nothing changes, while Mappings of another gateway do, and while ours do.
-
-    The second tells how much of a difference is the API server's work. ``phase`` makes changes others than those of
-    another call.
-    """
-    found: dict[str, Any] = {}
-    for name, rate in (("quiet", 0.0), ("foreign changes", wanted.rate), ("changes", wanted.rate)):
-        log = folder / "requests.log"
-        steady = SteadyLoad(HTTP_PORT, wanted.hosts, wanted.requests, wanted.seconds, log, cores)
-        count = 0
-        ended = asyncio.create_task(asyncio.to_thread(steady.wait))
-        while rate and not ended.done():
-            count += 1
-            if name == "changes":
-                await changes_at_once(kube, prober, [2 + count % 100], f"{phase}-{count}")
-            else:
-                await change(kube, FOREIGN, f"{phase}-{count}")
-            await asyncio.wait([ended], timeout=1 / rate)
-        found[name] = asdict(await ended) | {"changes": count}
-    return found
 
 
 def move_apart(data_path: Collection[int]) -> None:
@@ -155,15 +132,20 @@ async def _gateway(
         settled = await asyncio.to_thread(program.wait_until, lambda: statuses_written(objects), 900.0)
         print(f"all statuses written after {settled:.0f} s", flush=True)
         prober = Prober(HTTP_PORT, wanted.hosts)
+
+        def load(name: str, cores: str) -> Load:
+            request = SteadyRequests(HTTP_PORT, wanted.hosts, wanted.requests, wanted.seconds, folder, cores)
+            return Load(name, request, wanted.rounds, wanted.rate)
+
         numbers = [(index * 7919) % wanted.mappings for index in range(wanted.changes)]
         single: Single = await single_changes(kube, prober, numbers)
         print(f"single changes: {single}", flush=True)
         many: Many = await changes_at_once(kube, prober, range(wanted.at_once), "at-once")
         print(f"at once: {many}", flush=True)
-        busy = await under_load(kube, prober, folder, wanted, "shared", EVERY_CORE)
+        busy = await under_load(kube, prober, load("shared", EVERY_CORE))
         print(f"under load: {busy}", flush=True)
         move_apart([*program.pids(), *backend.program.pids()])
-        apart = await under_load(kube, prober, folder, wanted, "apart", GATEWAY_CORES)
+        apart = await under_load(kube, prober, load("apart", GATEWAY_CORES))
         print(f"under load, the control plane on a core of its own: {apart}", flush=True)
         master, worker = memory(program)
         print(f"memory: master {master} MiB, worker {worker} MiB", flush=True)
@@ -175,8 +157,8 @@ async def _gateway(
         "statuses_written_s": round(settled),
         "single": asdict(single),
         "at_once": asdict(many),
-        "load": busy,
-        "apart": apart,
+        "load": {name: asdict(phase) for name, phase in busy.items()},
+        "apart": {name: asdict(phase) for name, phase in apart.items()},
         "master_mib": master,
         "worker_mib": worker,
     }

@@ -26,39 +26,50 @@ class Latencies:
     p999_ms: float
 
 
-class SteadyLoad:
+@dataclass(frozen=True, slots=True)
+class SteadyRequests:
     """h2load over HTTP/1.1 with keep-alive, on a route that does not change."""
 
-    def __init__(self, port: int, hosts: int, rate: int, seconds: float, log: Path, cores: str) -> None:
-        """``cores``: a list as taskset takes it."""
-        self._log, self._seconds = log, seconds
+    port: int
+    hosts: int
+    rate: int
+    """Requests a second."""
+    seconds: float
+    folder: Path
+    cores: str
+    """A list as taskset takes it."""
+
+    def start(self) -> RunningRequests:
+        """Begin to ask."""
+        log = self.folder / "requests.log"
         log.unlink(missing_ok=True)
-        words = [
-            "taskset",
-            "--cpu-list",
-            cores,
-            "h2load",
-            "--h1",
-            "--clients",
-            str(_CONNECTIONS),
-            "--rps",
-            str(rate // _CONNECTIONS),
-        ]
-        words += ["--duration", str(round(seconds)), "--log-file", str(log)]
+        words = ["taskset", "--cpu-list", self.cores, "h2load", "--h1", "--clients", str(_CONNECTIONS)]
+        words += ["--rps", str(self.rate // _CONNECTIONS), "--duration", str(round(self.seconds))]
         # A header "Host" would be the second one.
-        words += ["--header", f":authority: {host_name(1 % hosts)}", f"http://127.0.0.1:{port}{prefix(1)}"]
-        self._process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        words += ["--log-file", str(log), "--header", f":authority: {host_name(1 % self.hosts)}"]
+        words += [f"http://127.0.0.1:{self.port}{prefix(1)}"]
+        process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        return RunningRequests(process, log, self.seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class RunningRequests:
+    """Requests under way."""
+
+    process: subprocess.Popen[str]
+    log: Path
+    seconds: float
 
     def wait(self) -> Latencies:
         """Blocks until the end."""
         try:
-            said = self._process.communicate(timeout=self._seconds + 30)[0]
+            said = self.process.communicate(timeout=self.seconds + 30)[0]
         finally:
-            self._process.kill()
-        if self._process.returncode:
-            raise RuntimeError(f"h2load ended with {self._process.returncode}: {said[-500:]}")
+            self.process.kill()
+        if self.process.returncode:
+            raise RuntimeError(f"h2load ended with {self.process.returncode}: {said[-500:]}")
         # A line is the start in microseconds, the status, and the time in microseconds; -1 is a broken stream.
-        lines = [line.split("\t") for line in self._log.read_text(encoding="ascii").splitlines()]
+        lines = [line.split("\t") for line in self.log.read_text(encoding="ascii").splitlines()]
         took = sorted(int(line[2]) / 1e3 for line in lines)
         at = [round(took[min(len(took) - 1, int(share * len(took)))], 2) for share in (0.5, 0.99, 0.999)]
         return Latencies(len(lines), sum(line[1] != "200" for line in lines), *at)
