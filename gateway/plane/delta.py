@@ -159,9 +159,11 @@ def _summand(key: str, section: Placed) -> int:
 
 
 def _payload(version: int, base: int | None, upsert: Mapping[str, Placed], remove: Iterable[str]) -> Payload:
-    entries = b",".join(
-        b'{"key":%b,"slot":%d,"body":%b}' % (json.dumps(key).encode(), section.slot, section.body)
-        for key, section in upsert.items()
-    )
-    head = f'{{"version":{version},"base":{json.dumps(base)},"remove":{json.dumps(sorted(remove))},"upsert":['
-    return Payload(version, base, b"".join((head.encode(), entries, b"]}")))
+    parts = [
+        f'{{"version":{version},"base":{json.dumps(base)},"remove":{json.dumps(sorted(remove))},"upsert":['.encode()
+    ]
+    for number, (key, section) in enumerate(upsert.items()):
+        head = f'{"," if number else ""}{{"key":{json.dumps(key)},"slot":{section.slot},"body":'
+        parts += (head.encode(), section.body, b"}")
+    # A body may have megabytes: it is copied once.
+    return Payload(version, base, b"".join((*parts, b"]}")))

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 from gateway import ir
+from gateway.base.differences import differences, positions
 from gateway.base.globs import globs_intersect
 from gateway.diagnostics import Origin
 from gateway.translate.domains import group, host_globs, may_lend, wider_domain
@@ -18,7 +19,7 @@ from gateway.translate.protection import REFUSAL
 from gateway.translate.ranking import BACKEND_RANK, RankedRoute, in_order
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
     from collections.abc import Mapping as Map
 
     from gateway.diagnostics import Collector
@@ -119,14 +120,14 @@ class VirtualHostTable:
 
     def _build(self, name: str, domain: str, parts: tuple[Contribution, ...]) -> BuiltHost:
         earlier = self._earlier.built.get(name)
-        if earlier is not None and earlier.parts == parts:
+        if earlier is None:
+            host = merge(name, domain, parts)
+            return BuiltHost(parts, host, used_clusters(host.routes))
+        if earlier.parts == parts:
             return earlier
-        host = merge(name, domain, parts)
-        clusters = used_clusters(host)
-        if earlier is not None:
-            host = earlier.host if earlier.host == host else host
-            clusters = earlier.clusters if earlier.clusters == clusters else clusters
-        return BuiltHost(parts, host, clusters)
+        host = _exchanged(earlier, parts) or merge(name, domain, parts)
+        host = earlier.host if earlier.host == host else host
+        return BuiltHost(parts, host, _renewed(earlier, host))
 
 
 def report_shadowed(contributions: Sequence[Contribution], found: Collector) -> None:
@@ -172,10 +173,41 @@ def _reaches(item: RankedRoute, domain: str) -> bool:
     return globs_intersect(f"{star[0]}{authority.value}{star[1]}", domain)
 
 
-def used_clusters(host: ir.VirtualHost) -> frozenset[str]:
-    """Names of the clusters that the routes of a virtual host send or mirror requests to."""
-    names = {choice.forward.cluster for route in host.routes for choice in route.choices if choice.forward is not None}
-    names.update(shadow.cluster for route in host.routes for shadow in route.shadows)
+def _exchanged(earlier: BuiltHost, parts: Sequence[Contribution]) -> ir.VirtualHost | None:
+    """The virtual host where routes of its one part are others and belong to the same places; ``None`` if not so."""
+    if len(parts) != 1 or len(earlier.parts) != 1:
+        return None
+    old, new = earlier.parts[0], parts[0]
+    if len(old.routes) != len(new.routes) or not _alike(old, new):
+        return None
+    pairs = [(old.routes[index], new.routes[index]) for index in positions(old.routes, new.routes)]
+    if any(older.rank != newer.rank or older.route.name != newer.route.name for older, newer in pairs):
+        return None
+    fresh = {id(older.route): newer.route for older, newer in pairs}
+    routes = tuple([fresh.get(id(route), route) for route in earlier.host.routes])
+    # An equal virtual host of an older pass may have been kept, with routes that are equal and not the same.
+    return replace(earlier.host, routes=routes) if len(positions(earlier.host.routes, routes)) == len(fresh) else None
+
+
+def _alike(old: Contribution, new: Contribution) -> bool:
+    """Whether both make the same virtual host, but for the routes."""
+    return (old.domain, old.origin, old.insecure_action) == (new.domain, new.origin, new.insecure_action)
+
+
+def _renewed(earlier: BuiltHost, host: ir.VirtualHost) -> frozenset[str]:
+    """The clusters of a virtual host, the same set as before where that holds."""
+    gone, fresh = differences(earlier.host.routes, host.routes)
+    entered = used_clusters(fresh)
+    if used_clusters(gone) <= entered <= earlier.clusters:
+        return earlier.clusters
+    clusters = used_clusters(host.routes)
+    return earlier.clusters if earlier.clusters == clusters else clusters
+
+
+def used_clusters(routes: Collection[ir.Route]) -> frozenset[str]:
+    """Names of the clusters that routes send or mirror requests to."""
+    names = {choice.forward.cluster for route in routes for choice in route.choices if choice.forward is not None}
+    names.update(shadow.cluster for route in routes for shadow in route.shadows)
     return frozenset(names)
 
 

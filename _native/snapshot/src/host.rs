@@ -1,5 +1,6 @@
 //! A compiled virtual host.
 
+use std::mem;
 use std::sync::Arc;
 
 use sluice_route::RouteTable;
@@ -8,7 +9,11 @@ use crate::error::Findings;
 use crate::ids::{ClusterId, Ids};
 use crate::matching;
 use crate::model::{self, InsecureAction, Origin};
+use crate::reaper;
 use crate::route::Route;
+
+/// Routes from which on a virtual host is large; see [`reaper`].
+const LARGE: usize = 256;
 
 /// Routes for a set of domains.
 #[derive(Debug)]
@@ -50,6 +55,9 @@ impl VirtualHost {
     }
 
     pub(crate) fn compile(mut host: model::VirtualHost, slot: u32, ids: &mut Ids, findings: &mut Findings) -> Self {
+        if host.routes.len() >= LARGE {
+            reaper::start();
+        }
         let mut matchers = Vec::with_capacity(host.routes.len());
         let mut routes = Vec::with_capacity(host.routes.len());
         for (index, route) in host.routes.drain(..).enumerate() {
@@ -76,5 +84,13 @@ impl VirtualHost {
     /// Numbers of all clusters the routes refer to.
     pub(crate) fn clusters(&self) -> impl Iterator<Item = ClusterId> {
         self.routes.iter().flat_map(Route::clusters)
+    }
+}
+
+impl Drop for VirtualHost {
+    fn drop(&mut self) {
+        if self.routes.len() >= LARGE {
+            reaper::free((mem::take(&mut self.routes), mem::take(&mut self.table)));
+        }
     }
 }

@@ -27,6 +27,7 @@ mod matching;
 pub mod model;
 mod options;
 mod policy;
+mod reaper;
 mod route;
 mod shaping;
 mod store;
