@@ -147,6 +147,10 @@ async def _gateway(
         move_apart([*program.pids(), *backend.program.pids()])
         apart = await under_load(kube, prober, load("apart", GATEWAY_CORES))
         print(f"under load, the control plane on a core of its own: {apart}", flush=True)
+        _, *workers = program.pids()
+        move_apart([*workers, *backend.program.pids()])
+        alone = await under_load(kube, prober, load("alone", GATEWAY_CORES))
+        print(f"under load, the master beside the control plane: {alone}", flush=True)
         master, worker = memory(program)
         print(f"memory: master {master} MiB, worker {worker} MiB", flush=True)
     finally:
@@ -159,6 +163,7 @@ async def _gateway(
         "at_once": asdict(many),
         "load": {name: asdict(phase) for name, phase in busy.items()},
         "apart": {name: asdict(phase) for name, phase in apart.items()},
+        "worker_alone": {name: asdict(phase) for name, phase in alone.items()},
         "master_mib": master,
         "worker_mib": worker,
     }

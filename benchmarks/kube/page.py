@@ -15,14 +15,15 @@ one connection asks for its route until the answer shows the change. Under load,
 requests a second while a Mapping changes about {changes:g} times a second; "foreign" changes are those of a
 Mapping that belongs to another gateway: what they cost is the API server's part. The three take turns for some
 seconds each; figures are medians of the rounds, with the range. At last the same with etcd, API server and the
-program that makes the changes on a core of their own; gateway, backend and load generator have the others.
+program that makes the changes on a core of their own; gateway, backend and load generator have the others. Then
+the master moves to the control plane's core, as it would be where there are more cores than busy workers.
 """
 
 
 def page(found: dict[str, Any], machine: Machine, version: str, rate: int, changes: float) -> str:
     """Markdown."""
     single, many, load = found["single"], found["at_once"], found["load"]
-    phases = [*load.values(), *found["apart"].values()]
+    phases = [*load.values(), *found["apart"].values(), *found["worker_alone"].values()]
     rows = [
         ("start to ready, s", found["ready_s"], "10"),
         (
@@ -41,6 +42,7 @@ def page(found: dict[str, Any], machine: Machine, version: str, rate: int, chang
         ("time in which the API server confirmed them, ms", many["written_ms"], "-"),
         *_latencies("all share the cores", load),
         *_latencies("the control plane apart", found["apart"]),
+        *_latencies("the master apart, too", found["worker_alone"]),
         (
             "failed requests of all",
             f"{sum(item['failures'] for item in phases)} of {sum(item['requests'] for item in phases):,}",
