@@ -1,7 +1,7 @@
 """How the collector of reference cycles treats the master's memory.
 
 Configurations are large and have no cycles: reference counts free them. A collection finds nothing there and takes as
-long as it takes to look: with 10,000 Mappings 100 to 240 ms each while they are read, and 20 to 130 ms now and then
+long as it takes to look: with 10,000 Mappings up to 240 ms each while they are read, and 20 to 130 ms now and then
 afterwards, in the middle of a change. What does leave cycles, mostly connections and exceptions, is small.
 """
 

@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
+from gateway.resources.depth import is_deeper
+from gateway.resources.yamltree import MAX_DEPTH
+
 if TYPE_CHECKING:
     from gateway.base.keys import ObjectKey
 
@@ -31,8 +34,10 @@ class SeenStatuses:
         if key.kind_group not in self.kinds:
             return
         self._seen.pop(key, None)
+        if not version or is_deeper(status, MAX_DEPTH):
+            return
         text = orjson.dumps(status if isinstance(status, dict) else {})
-        if not version or len(text) > _BYTES:
+        if len(text) > _BYTES:
             return
         self._seen[key] = (version, text)
         if len(self._seen) > _OBJECTS:

@@ -143,7 +143,8 @@ class StatusWriter:
     async def _write(self, queue: Queue, key: ObjectKey, wanted: Wanted, known: Known | None) -> None:
         item = queue.path.item(key.namespace, key.name)
         if known is None and (seen := self._seen.of(key)) is not None:
-            known = Known(seen[1], seen[0])
+            version, status = seen
+            known = Known(status, version)
         for _ in range(_CONFLICTS):
             if known is None:
                 await self._token()

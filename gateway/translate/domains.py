@@ -39,23 +39,23 @@ def group(parts: Iterable[Contribution], lenders: Iterable[Contribution], earlie
     Where those of ``earlier`` differ in their routes only, just their domains are looked at.
     """
     parts, lenders = tuple(parts), tuple(lenders)
-    exchanged = None if earlier is None or earlier.lent else _exchanged(earlier.parts, parts)
-    if earlier is None or exchanged is None or _exchanged(earlier.lenders, lenders) is None:
+    pairs = None if earlier is None or earlier.lent else _exchanged(earlier.parts, parts)
+    if earlier is None or pairs is None or _exchanged(earlier.lenders, lenders) is None:
         chosen, lent = _by_domain(parts, lenders)
         return Domains(parts, lenders, chosen, lent, None)
-    others = {
-        old.domain: [exchanged.get(id(item), item) for item in earlier.chosen[old.domain]]
-        for old in (earlier.parts[index] for index in positions(earlier.parts, parts))
-    }
+    newer = {id(old): new for old, new in pairs}
+    others = {old.domain: [newer.get(id(item), item) for item in earlier.chosen[old.domain]] for old, _ in pairs}
     return Domains(parts, lenders, {**earlier.chosen, **others}, lent=False, changed=frozenset(others))
 
 
-def _exchanged(old: Sequence[Contribution], new: Sequence[Contribution]) -> dict[int, Contribution] | None:
-    """What stands in the place of an old contribution, by its ``id``; ``None`` if more than routes may differ."""
+def _exchanged(
+    old: Sequence[Contribution], new: Sequence[Contribution]
+) -> list[tuple[Contribution, Contribution]] | None:
+    """Contributions that are others now, with those in their places; ``None`` if more than routes may differ."""
     if len(old) != len(new):
         return None
     pairs = [(old[index], new[index]) for index in positions(old, new)]
-    return {id(older): newer for older, newer in pairs} if all(starmap(_alike, pairs)) else None
+    return pairs if all(starmap(_alike, pairs)) else None
 
 
 def _alike(older: Contribution, newer: Contribution) -> bool:

@@ -108,7 +108,7 @@ class ObjectStore:
         if annotations:
             annotations.pop(_LAST_APPLIED, None)
         status = raw.pop("status", None)
-        if held is not None and not is_deeper(status, MAX_DEPTH):
+        if held is not None:
             self.seen.note(key, version, status)
         if is_deeper(raw, MAX_DEPTH):
             # Whoever reads it refuses it all the same, and encoders have limits of their own.
